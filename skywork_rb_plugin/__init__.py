@@ -1,0 +1,33 @@
+"""Reward models and RewardBench as a plugin of EleutherAI's lm-evaluation-harness.
+
+Importing this package is cheap: the public names below are imported when first asked for.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+# public name -> where it lives
+_EXPORTS = {
+    "Conversation": "skywork_rb_plugin.conversations:Conversation",
+    "HFReward": "skywork_rb_plugin.models.hf_reward:HFReward",
+    "PreferenceTask": "skywork_rb_plugin.tasks.preference:PreferenceTask",
+    "UserError": "skywork_rb_plugin.errors:UserError",
+    "WeightedGroup": "skywork_rb_plugin.tasks.weighted_group:WeightedGroup",
+    "register": "skywork_rb_plugin.discovery:register",
+}
+
+__all__ = ["Conversation", "HFReward", "PreferenceTask", "UserError", "WeightedGroup", "register"]
+
+
+def __getattr__(name):
+    if name not in _EXPORTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, attribute = _EXPORTS[name].partition(":")
+    value = getattr(importlib.import_module(module), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted([*globals(), *_EXPORTS])

@@ -1,0 +1,84 @@
+"""Makes the host (lm-evaluation-harness) see our models and our task folder, where it does not do so itself.
+
+Called by the start-up file right after the host's own modules, or by `register()`. Nothing here imports torch.
+"""
+
+import functools
+import logging
+from pathlib import Path
+
+from skywork_rb_plugin.errors import show_user_errors_plainly
+
+# a child of the host's logger, so that its handler and level apply
+logger = logging.getLogger(f"lm_eval.{__name__}")
+
+# model name -> "module:Class": strings, so that the host imports a model only when it is asked for
+MODELS = {"hf-reward": "skywork_rb_plugin.models.hf_reward:HFReward"}
+
+_PACKAGE = Path(__file__).resolve().parent
+
+# what TaskIndex.build returned last; None while our hook is not in place or nothing was indexed yet
+_last_index: dict | None = None
+
+
+def task_folder() -> Path:
+    """The folder with our task YAMLs: inside the package when installed, beside it in a checkout."""
+    installed = _PACKAGE / "task_configs"
+    return installed if installed.is_dir() else _PACKAGE.parent / "task_configs"
+
+
+def register() -> None:
+    """Make the running process see our models and tasks. Calling it twice does no harm."""
+    register_models()
+    add_task_folder()
+
+
+def register_models() -> None:
+    """Register our models with the host; names it found through our entry points are left alone."""
+    import lm_eval.models  # noqa: F401  the host imports its built-in models only while its registry is empty
+    from lm_eval.api.registry import model_registry
+
+    show_user_errors_plainly()
+    for name, target in MODELS.items():
+        if name not in model_registry:
+            model_registry.register(name, target=target)
+
+
+def add_task_folder() -> None:
+    """Have every TaskManager with the host's default tasks also index our folder, before `--include_path`."""
+    from lm_eval.tasks import _index
+
+    build = getattr(getattr(_index, "TaskIndex", None), "build", None)
+    if build is None:
+        logger.warning(
+            "skywork-rb-plugin does not know this release of lm-eval (no TaskIndex.build): its tasks need "
+            "--include_path %s",
+            task_folder(),
+        )
+        return
+    if not hasattr(build, "without_plugin"):
+        _index.TaskIndex.build = staticmethod(_with_our_folder(build, Path(_index.__file__).parent))
+
+
+def _with_our_folder(build, default_folder: Path):
+    @functools.wraps(build)
+    def build_with_our_folder(paths, **kwargs):
+        global _last_index
+        paths = list(paths)
+        places = [i for i, path in enumerate(paths) if Path(path) == default_folder]
+        if places and task_folder() not in paths:
+            paths.insert(places[0] + 1, task_folder())
+        _last_index = build(paths, **kwargs)
+        return _last_index
+
+    build_with_our_folder.without_plugin = build
+    return build_with_our_folder
+
+
+def task_index(*folders: Path) -> dict:
+    """The index in which a group finds its members: the host's last one, or our folder's and `folders`'."""
+    if _last_index is not None:
+        return _last_index
+    from lm_eval.tasks._index import TaskIndex
+
+    return TaskIndex.build(dict.fromkeys([task_folder(), *folders]))

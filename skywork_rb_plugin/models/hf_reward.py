@@ -1,0 +1,321 @@
+"""hf-reward: a Hugging Face reward model as a language model of the host, whose log-likelihoods are rewards."""
+
+import logging
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from importlib.resources import files
+from pathlib import Path
+
+import torch
+import transformers
+from lm_eval.api.instance import Instance
+from lm_eval.models.huggingface import HFLM
+from lm_eval.models.utils import Collator
+from tqdm import tqdm
+
+import skywork_rb_plugin
+from skywork_rb_plugin.conversations import Conversation, Message
+from skywork_rb_plugin.errors import UserError
+from skywork_rb_plugin.heads.sequence_classification import CheckedLoader, attention_for, check_labels
+from skywork_rb_plugin.models import score_cache
+from skywork_rb_plugin.models.rendering import Renderer
+from skywork_rb_plugin.scoring.padded import PaddedScorer, PadRule, pad_id_for_pooling
+
+logger = logging.getLogger(f"lm_eval.{__name__}")
+
+DEMO = "demo"
+
+
+class HFReward(HFLM):
+    """`--model hf-reward`: scores `(conversation, response)` with a sequence classifier that has one label.
+
+    Takes every loading option of the host's `hf` (dtype, revision, device, parallelize, peft, quantisation,
+    attn_implementation, trust_remote_code, tokenizer, max_length, batch_size, chat_template_args, …) and:
+
+    Args:
+        pretrained: hub name, folder or loaded model; `demo` is the small model packaged with this plugin.
+        chat_template: a Jinja file, or the name of one of the tokenizer's templates; default: the tokenizer's own.
+        pad_rule: `config`, or `reference` to pool as allenai/reward-bench does where the config has no pad token.
+
+    Raises:
+        UserError: the checkpoint is no reward model, has no chat template, or can't run as asked.
+    """
+
+    AUTO_MODEL_CLASS = transformers.AutoModelForSequenceClassification
+
+    def __init__(
+        self,
+        pretrained: str | transformers.PreTrainedModel,
+        chat_template: str | None = None,
+        pad_rule: PadRule = "config",
+        **kwargs,
+    ) -> None:
+        if pad_rule not in ("config", "reference"):
+            raise UserError(f"found pad_rule={pad_rule}, expected config or reference")
+        if kwargs.get("autogptq") or kwargs.get("gptqmodel"):
+            raise UserError(
+                "found autogptq or gptqmodel, which load only language models; expected load_in_4bit or 8bit"
+            )
+        if pretrained == DEMO:
+            pretrained = str(files("skywork_rb_plugin") / "demo" / "model")
+        self._name = pretrained if isinstance(pretrained, str) else type(pretrained).__name__
+        self._database = None
+        self._counts = torch.zeros(2, dtype=torch.long)  # conversations scored and truncated, on this rank
+        self._total_counts = self._counts
+        super().__init__(pretrained, **kwargs)
+        check_labels(self.model.config, self._name)
+        self._renderer = Renderer(self.tokenizer, chat_template, self.chat_template_args, self.max_length, self._name)
+        self._pad_rule = pad_rule
+        self._scorer = PaddedScorer(self.model, self._pooling_pad_id(), self.mixed_precision_dtype)
+        if date := self._renderer.template_date:
+            logger.warning(
+                "The chat template of %s puts today's date (%s) into every prompt, so scores depend on the day; fix it "
+                'with --model_args \'{"chat_template_args": {"date_string": "…"}}\' if the template takes one.',
+                self._name, date,
+            )  # fmt: skip
+
+    # loading
+
+    def _get_config(self, pretrained: str, **kwargs) -> None:
+        try:
+            super()._get_config(pretrained, **kwargs)
+        except (OSError, ValueError) as error:
+            line = " ".join(str(error).split())[:300]
+            raise UserError(
+                f"found no model {pretrained!r}, expected a folder or a hub name (gated ones need `hf auth login`; without "
+                f"internet give a folder): {line}"
+            ) from error
+
+    def _create_tokenizer(self, *args, **kwargs) -> None:
+        super()._create_tokenizer(*args, **kwargs)
+        self._own_pad_id = self.tokenizer.pad_token_id  # before the host picks one
+
+    def _create_model(self, pretrained: str, *, peft: str | None = None, **kwargs) -> None:
+        kwargs.update(attention_for(self.config, kwargs.get("attn_implementation"), self.device.type))
+        loader = CheckedLoader(self.config, self._name, adapter=peft)
+        self.AUTO_MODEL_CLASS = loader
+        super()._create_model(pretrained, peft=peft, **kwargs)
+        self.AUTO_MODEL_CLASS = type(self).AUTO_MODEL_CLASS
+        loader.check(self._model.config)
+
+    def _pooling_pad_id(self) -> int | None:
+        pad_id = pad_id_for_pooling(self.model.config, self._own_pad_id, self.tokenizer.eos_token_id, self._pad_rule)
+        if pad_id is None:
+            logger.warning(
+                "The config of %s names no pad token: scores are read at the last token. The reference implementation "
+                "takes the tokenizer's pad token instead and may read them elsewhere; pad_rule=reference imitates it.",
+                self._name,
+            )
+        return pad_id
+
+    # ranks: HFLM sets them only with several GPUs, and to the index within one node
+
+    @property
+    def rank(self) -> int:
+        """Index of this process among all nodes'."""
+        return self.accelerator.process_index if hasattr(self, "accelerator") else 0
+
+    @property
+    def world_size(self) -> int:
+        """Number of processes that share the requests."""
+        return self.accelerator.num_processes if hasattr(self, "accelerator") else 1
+
+    def barrier(self) -> None:
+        """Wait for all ranks and add up their counts: the one call that the host makes on every rank after scoring."""
+        super().barrier()
+        counts = self._counts.to(self.device)
+        self._total_counts = self.all_gather(counts).reshape(-1, 2).sum(0).cpu()
+
+    # what the host asks of a model
+
+    @property
+    def tokenizer_name(self) -> str:
+        """Key of cached requests; ours hold messages, the ones of `hf` text."""
+        return f"hf-reward__{super().tokenizer_name}"
+
+    def chat_template(self, chat_template: bool | str = False) -> str | None:
+        """The template in use, for the results file."""
+        return self._renderer.template if chat_template else None
+
+    def apply_chat_template(self, chat_history: list[Message], add_generation_prompt: bool = True) -> Conversation:
+        """The messages themselves: they are rendered when the response is known."""
+        return Conversation(chat_history)
+
+    def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
+        """The reward of each request's `(context, continuation)`, as `(reward, False)`.
+
+        A context that is no Conversation is one user message; a space before the continuation is the host's delimiter.
+
+        Raises:
+            UserError: a document has a single continuation, a reward is not finite, or memory runs out.
+        """
+        self._refuse_unrankable(requests)
+        sequences = self._renderer.encode([conversation_of(*request.args) for request in requests])
+        same: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        for i, ids in enumerate(sequences):
+            same[tuple(ids)].append(i)
+        answers: list[tuple[float, bool]] = [(math.nan, False)] * len(requests)
+        progress = tqdm(
+            total=len(same), desc="Scoring", unit=" conversations", disable=disable_tqdm or self.rank != 0, smoothing=0
+        )
+        for batch in self._batches(list(same)):
+            scores = self._score([self._renderer.cut(list(ids)) for ids in batch])
+            not_finite = []
+            for ids, score in zip(batch, scores, strict=True):
+                for i in same[ids]:
+                    answers[i] = (score, False)
+                    if math.isfinite(score):
+                        self.cache_hook.add_partial("loglikelihood", requests[i].args, answers[i])
+                    else:
+                        not_finite.append((requests[i], score))
+            if not_finite:
+                raise UserError(self._not_finite(*not_finite[0]))
+            progress.update(len(batch))
+        progress.close()
+        self._count(same)
+        return answers
+
+    def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False):
+        """Refused: a reward model has no likelihoods.
+
+        Raises:
+            UserError: always.
+        """
+        raise UserError(_cannot(requests, "likelihoods of whole texts (perplexity)"))
+
+    def generate_until(self, requests: list[Instance], disable_tqdm: bool = False):
+        """Refused: a reward model writes no text.
+
+        Raises:
+            UserError: always.
+        """
+        raise UserError(_cannot(requests, "generated text"))
+
+    def set_cache_hook(self, cache_hook) -> None:
+        """Take the host's cache, if this model filled it.
+
+        Raises:
+            UserError: another model did, or this one under other settings.
+        """
+        self._database = cache_hook.dbdict
+        if self._database is not None:
+            score_cache.claim(self._database, self._fingerprint())
+        super().set_cache_hook(cache_hook)
+
+    def get_model_info(self) -> dict:
+        """What the host records of the model, and under `reward` what decided the scores."""
+        scored, truncated = self._total_counts.tolist() if self.world_size > 1 else self._counts.tolist()
+        reward = {
+            "head": f"{type(self.model).__name__}, one label",
+            "attention": self.model.config._attn_implementation,
+            "max_length": self.max_length,
+            "pad_rule": self._pad_rule,
+            "chat_template_sha256": self._renderer.template_sha256,
+            "chat_template_date": self._renderer.template_date,
+            "conversations_scored": scored,
+            "conversations_truncated": truncated,
+            "plugin_version": skywork_rb_plugin.__version__,
+        }
+        return {**super().get_model_info(), "reward": reward}
+
+    # scoring
+
+    def _batches(self, sequences: list[tuple[int, ...]]) -> Iterator[list[tuple[int, ...]]]:
+        """Longest first, by the host's own collator, which also finds batch_size=auto."""
+        self.batch_sizes = {}
+        # the host's detection takes (_, context, continuation) and leaves one token out
+        items = [(None, list(ids[: self.max_length]), [0]) for ids in sequences]
+        automatic = self.batch_size == "auto"
+        collator = Collator(list(zip(items, sequences, strict=True)), sort_fn=lambda pair: (-len(pair[1]), pair[1]))
+        schedule = (lambda i, pairs: self._batch_scheduler(i, [item for item, _ in pairs])) if automatic else None
+        for chunk in collator.get_batched(n=0 if automatic else int(self.batch_size), batch_fn=schedule):
+            yield [ids for _, ids in chunk]
+
+    def _score(self, batch: list[list[int]]) -> list[float]:
+        try:
+            return self._scorer(batch, self.device)
+        except torch.cuda.OutOfMemoryError as error:
+            raise UserError(
+                f"out of memory with {len(batch)} conversations of up to {len(batch[0])} tokens; expected a smaller "
+                "--batch_size (or auto); scores finished before survive only under --use_cache"
+            ) from error
+
+    def _model_call(self, inps: torch.Tensor, attn_mask=None, labels=None) -> torch.Tensor:
+        """One forward pass, for the host's detection of batch_size=auto."""
+        return torch.tensor(self._scorer(inps.tolist(), self.device))
+
+    def _count(self, same: dict[tuple[int, ...], list[int]]) -> None:
+        truncated = sum(len(ids) > self.max_length for ids in same)
+        self._counts = self._counts + torch.tensor([len(same), truncated])
+        if truncated:
+            logger.warning(
+                "%d of %d conversations are longer than %d tokens and were cut from the left.",
+                truncated, len(same), self.max_length,
+            )  # fmt: skip
+
+    def _refuse_unrankable(self, requests: list[Instance]) -> None:
+        known = score_cache.ranked_tasks(self._database)
+        continuations = defaultdict(set)
+        for request in requests:
+            continuations[request.task_name, request.doc_id].add(request.idx)
+        for (task, document), indices in continuations.items():
+            if len(indices) == 1 and task not in known and task is not None:
+                raise UserError(
+                    f"task {task}, document {document}: found one continuation, expected several: a reward model ranks "
+                    f"responses and has no likelihoods; leave {task} out of --tasks, or score it with --model hf"
+                )
+        score_cache.remember_ranked(self._database, {task for task, _ in continuations if task is not None})
+
+    def _not_finite(self, request: Instance, score: float) -> str:
+        prompt = " ".join(str(request.args[0]).split())[:80]
+        return (
+            f"task {request.task_name}, document {request.doc_id}, response {request.idx}: found score {score} for "
+            f"{prompt!r}, expected a finite number; try dtype=bfloat16 or dtype=float32 in --model_args (float16 "
+            "overflows); finite scores survive only under --use_cache"
+        )
+
+    def _fingerprint(self) -> dict[str, str]:
+        config = self.model.config
+        quantization = getattr(config, "quantization_config", None)
+        return {
+            "model": self._name,
+            "revision": _revision_of(self.pretrained, getattr(config, "_commit_hash", None)),
+            "adapter": str(self.peft or self.delta) + _revision_of(self.peft or self.delta, self.revision),
+            "dtype": str(self.model.dtype),
+            "mixed precision": str(self.mixed_precision_dtype),
+            "quantization": str(quantization.to_dict() if hasattr(quantization, "to_dict") else quantization),
+            "attention": str(config._attn_implementation),
+            "tokenizer": f"{self.tokenizer.name_or_path}, {len(self.tokenizer)} tokens, BOS {self.add_bos_token}",
+            "chat template": self._renderer.template_sha256[:16],
+            "chat template arguments": str(sorted(self.chat_template_args.items())),
+            "chat template date": str(self._renderer.template_date),
+            "max length": str(self.max_length),
+            "pad rule": self._pad_rule,
+            "plugin": skywork_rb_plugin.__version__.split(".")[0],
+        }
+
+
+def conversation_of(context: str, continuation: str) -> Sequence[Message]:
+    """The messages of a request of the host, the continuation as the assistant's last one."""
+    if isinstance(context, Conversation):
+        messages = list(context.messages)
+    else:
+        messages, continuation = [{"role": "user", "content": str(context)}], continuation.removeprefix(" ")
+    if messages and messages[-1]["role"] == "assistant":  # a task's gen_prefix begins the response
+        continuation = messages.pop()["content"] + continuation
+    return [*messages, {"role": "assistant", "content": continuation}]
+
+
+def _cannot(requests: list[Instance], what: str) -> str:
+    task = requests[0].task_name if requests else "a task"
+    return (
+        f"task {task} asks for {what}, which a reward model can't give; leave it out of --tasks; scores finished before "
+        "survive only under --use_cache"
+    )
+
+
+def _revision_of(model: object, revision: str | None) -> str:
+    if isinstance(model, str) and Path(model).is_dir():
+        return f"files {score_cache.folder_hash(model)}"
+    return str(revision)

@@ -1,0 +1,133 @@
+"""Conversations -> token ids: the tokenizer's chat template, one BOS, and a cut on the left where it must be."""
+
+import datetime
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import jinja2
+import transformers
+
+from skywork_rb_plugin.conversations import Message
+from skywork_rb_plugin.errors import UserError
+
+_PROBE = ({"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"})
+
+
+@dataclass
+class Clock:
+    """Stands in for `strftime_now` in a template: one date for the whole run, and whether it was asked for."""
+
+    now: datetime.datetime = field(default_factory=datetime.datetime.now)
+    was_read: bool = False
+
+    def __call__(self, format: str) -> str:
+        """The run's date in the template's format."""
+        self.was_read = True
+        return self.now.strftime(format)
+
+
+class Renderer:
+    """Renders and tokenizes conversations as the reference implementation does.
+
+    The template's text is tokenized once with the special tokens that the tokenizer adds by itself; where template
+    and tokenizer both put a BOS, one goes (allenai/reward-bench, rewardbench/models/pipeline.py masks it).
+
+    Args:
+        tokenizer: the model's tokenizer.
+        chat_template: a file with a Jinja template, the name of one of the tokenizer's templates, or None for its own.
+        template_args: further arguments of the template, such as `date_string`.
+        max_length: tokens; longer conversations are cut from the left, after the BOS.
+        name: the model's name, for errors.
+
+    Raises:
+        UserError: there is no template, or it refuses a plain conversation.
+    """
+
+    def __init__(
+        self,
+        tokenizer: transformers.PreTrainedTokenizerBase,
+        chat_template: str | None,
+        template_args: Mapping,
+        max_length: int,
+        name: str,
+    ) -> None:
+        self.tokenizer, self.max_length, self.name = tokenizer, max_length, name
+        self.template = find_template(tokenizer, chat_template, name)
+        self._args, self._clock = dict(template_args), Clock()
+        self.render(_PROBE)
+
+    @property
+    def template_sha256(self) -> str:
+        """Hash of the template's text."""
+        return hashlib.sha256(self.template.encode()).hexdigest()
+
+    @property
+    def template_date(self) -> str | None:
+        """The date that the template put into every prompt; None where it doesn't read the clock."""
+        return self._clock.now.date().isoformat() if self._clock.was_read else None
+
+    def render(self, messages: Sequence[Message]) -> str:
+        """The conversation as text.
+
+        Raises:
+            UserError: the template refuses it, as Gemma-2's refuses system messages.
+        """
+        try:
+            return self.tokenizer.apply_chat_template(
+                list(messages),
+                chat_template=self.template,
+                tokenize=False,
+                **{"strftime_now": self._clock, **self._args},
+            )
+        except jinja2.exceptions.TemplateError as error:
+            roles = ", ".join(message["role"] for message in messages)
+            raise UserError(
+                f"the chat template of {self.name} refuses a conversation with the roles {roles}: {error}; leave out "
+                "--system_instruction, or give another chat_template=FILE in --model_args"
+            ) from error
+
+    def encode(self, conversations: Sequence[Sequence[Message]]) -> list[list[int]]:
+        """Token ids of each conversation, whatever its length."""
+        if not conversations:
+            return []
+        texts = [self.render(messages) for messages in conversations]
+        bos = self.tokenizer.bos_token_id
+        encoded = self.tokenizer(texts, verbose=False)["input_ids"]
+        return [ids[1:] if bos is not None and ids[:2] == [bos, bos] else ids for ids in encoded]
+
+    def cut(self, ids: list[int]) -> list[int]:
+        """At most `max_length` tokens: the BOS, then the conversation's end."""
+        if len(ids) <= self.max_length:
+            return ids
+        if ids[0] == self.tokenizer.bos_token_id:
+            return [ids[0], *ids[len(ids) - self.max_length + 1 :]]
+        return ids[-self.max_length :]
+
+
+def find_template(tokenizer: transformers.PreTrainedTokenizerBase, wanted: str | None, name: str) -> str:
+    """The text of the chat template to use.
+
+    Raises:
+        UserError: there is none; the line names the three ways to supply one.
+    """
+    own = tokenizer.chat_template
+    templates = own if isinstance(own, dict) else {"default": own} if own else {}
+    if wanted is None:
+        if "default" in templates:
+            return templates["default"]
+        found = f"found only templates named {', '.join(templates)}" if templates else "found no chat template"
+        raise UserError(
+            f"{found} in the tokenizer of {name}; supply one of three ways: chat_template=FILE.jinja in --model_args"
+            f"{' (or chat_template=NAME)' if templates else ''}, tokenizer=MODEL_THAT_HAS_ONE in --model_args, or a file "
+            "chat_template.jinja in the model's folder"
+        )
+    if Path(wanted).is_file():
+        return Path(wanted).read_text(encoding="utf-8")
+    if wanted in templates:
+        return templates[wanted]
+    if "{%" in wanted or "{{" in wanted:
+        return wanted
+    known = f" or one of {', '.join(templates)}" if isinstance(own, dict) else ""
+    raise UserError(f"found no file {wanted!r} for chat_template, expected a Jinja file{known}")

@@ -1,0 +1,1 @@
+"""How many conversations become few forward passes."""

@@ -1,0 +1,1 @@
+"""Task types of the plugin: preference tasks and groups with official weights."""

@@ -1,0 +1,105 @@
+"""Where a preference task's rows come from: a local copy, a folder of the current directory, or the hub."""
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import datasets
+
+from skywork_rb_plugin.errors import UserError
+
+logger = logging.getLogger(f"lm_eval.{__name__}")
+
+DATA_ROOT = "SKYWORK_RB_DATA_ROOT"
+
+
+# what was loaded, so that the subsets of one benchmark load it once
+_loaded: dict[str, datasets.DatasetDict] = {}
+
+
+@dataclass(frozen=True)
+class Source:
+    """What `datasets.load_dataset` is asked for, and in words for the log and the results file."""
+
+    path: str
+    name: str | None
+    options: dict
+    origin: str
+
+
+def find_source(
+    path: str, name: str | None, options: Mapping | None, data_root: str | None = None, yaml_folder: Path | None = None
+) -> Source:
+    """Choose among files, the local copy under the data root, a folder in the current directory, and the hub.
+
+    Args:
+        path: `dataset_path` of the YAML: a hub name, a folder, or a format such as `json`.
+        name: `dataset_name`, the configuration.
+        options: `dataset_kwargs`; relative `data_files` are looked up beside the YAML, then in the current directory.
+        data_root: folder that holds `path`; default: the environment's SKYWORK_RB_DATA_ROOT.
+        yaml_folder: folder of the YAML, where known.
+    """
+    options = dict(options or {})
+    options.pop("trust_remote_code", None)  # datasets 4 and later refuse it
+    if "data_files" in options and "/" not in path:
+        options["data_files"] = _beside(options["data_files"], yaml_folder)
+        return Source(path, name, options, f"{path} files {options['data_files']}")
+    data_root = data_root or os.environ.get(DATA_ROOT)
+    local = Path(data_root).expanduser() / path if data_root else None
+    if local is not None and local.is_dir():
+        options.pop("revision", None)
+        return Source(str(local), name, options, f"local copy {local}")
+    if Path(path).is_dir():
+        if "revision" in options:
+            logger.warning(
+                "The folder %s in the current directory is used instead of the hub's dataset %s at revision %s.",
+                Path(path).resolve(), path, options.pop("revision"),
+            )  # fmt: skip
+        return Source(path, name, options, f"folder {Path(path).resolve()}")
+    revision = options.get("revision")
+    return Source(path, name, options, f"hub dataset {path}" + (f" at revision {revision}" if revision else ""))
+
+
+def load(source: Source) -> datasets.DatasetDict:
+    """Load every split, once for all subsets of a run.
+
+    Raises:
+        UserError: the dataset can't be found or read.
+    """
+    key = repr((source.path, source.name, sorted(source.options.items()), os.getcwd()))
+    if key not in _loaded:
+        try:
+            _loaded[key] = datasets.load_dataset(source.path, source.name, **source.options)
+        except Exception as error:
+            raise UserError(_advice(source, error)) from error
+        logger.info("Preference rows come from the %s.", source.origin)
+    return _loaded[key]
+
+
+def _beside(files, folder: Path | None):
+    """Relative files that exist beside the YAML, made absolute."""
+    if isinstance(files, Mapping):
+        return {split: _beside(value, folder) for split, value in files.items()}
+    if isinstance(files, list):
+        return [_beside(value, folder) for value in files]
+    if folder is None or "://" in files or not (folder / files).exists():
+        return files
+    return str(folder / files)
+
+
+def _advice(source: Source, error: Exception) -> str:
+    found = f"could not load the {source.origin} ({type(error).__name__}: {_first_line(error)})"
+    if not source.origin.startswith("hub"):
+        return f"{found}; check `dataset_path` and `dataset_kwargs` of the task's YAML"
+    revision = source.options.get("revision")
+    command = f"hf download {source.path} --repo-type dataset" + (f" --revision {revision}" if revision else "")
+    return (
+        f"{found}; without internet, run `{command} --local-dir DIR/{source.path}` where there is some, and set "
+        f"{DATA_ROOT}=DIR"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [""])[0][:200]

@@ -1,0 +1,207 @@
+"""PreferenceTask: prompts with two or more responses, of which some are preferred."""
+
+import functools
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from pathlib import Path
+
+import datasets
+from lm_eval.api.instance import Instance
+from lm_eval.api.task import ConfigurableTask
+from lm_eval.config.task import TaskConfig
+
+from skywork_rb_plugin.conversations import Conversation, with_system
+from skywork_rb_plugin.errors import UserError
+from skywork_rb_plugin.tasks import data
+from skywork_rb_plugin.tasks.metrics import METRICS, preference_metrics, register_metrics
+from skywork_rb_plugin.tasks.rows import Choice, choices_of, preferred_of
+
+logger = logging.getLogger(f"lm_eval.{__name__}")
+
+OUTPUT_TYPE = "pairwise_preference"
+# keys of the YAML that are ours: the host's checks of row 0 would choke on message lists
+_OWN_KEYS = ("doc_to_text", "doc_to_choice", "doc_to_target", "where", "official_rows")
+
+register_metrics()
+
+
+class PreferenceTask(ConfigurableTask):
+    """A preference benchmark from a YAML: `class: !function skywork_rb_plugin.PreferenceTask`.
+
+    A row with `prompt`, `chosen` and `rejected` needs no more configuration. `doc_to_text`, `doc_to_choice` and
+    `doc_to_target` override how the prompt, the responses and the preferred ones are read; `where: {column: value}`
+    (or a list of values) keeps matching rows; `official_rows` is the number of rows the published benchmark has.
+    Each response becomes one `loglikelihood` request: its reward under a reward model, its log-likelihood in nats
+    under a language model.
+
+    Raises:
+        UserError: the YAML or a row can't be used; the line names the task and the row.
+    """
+
+    def __init__(self, config: Mapping | None = None) -> None:
+        config = dict(config or {})
+        config.pop("class", None)
+        self._own = {key: config.pop(key) for key in _OWN_KEYS if config.get(key) is not None}
+        name = config.get("task")
+        if (found := config.pop("output_type", OUTPUT_TYPE)) != OUTPUT_TYPE:
+            raise UserError(f"task {name}: found output_type {found!r}, expected {OUTPUT_TYPE!r}")
+        if unknown := sorted(set(config) - {field.name for field in fields(TaskConfig)}):
+            known = ", ".join(_OWN_KEYS)
+            raise UserError(f"task {name}: found {', '.join(unknown)}, expected the host's task keys or {known}")
+        if config.get("num_fewshot"):
+            raise UserError(
+                f"task {name}: found num_fewshot {config['num_fewshot']}, expected 0: preferences have none"
+            )
+        config["metric_list"] = _metric_list(name, config.get("metric_list"))
+        # the host's own type inside: its trackers and its padding of data-parallel ranks go by it
+        super().__init__(config={**config, "output_type": "multiple_choice", "num_fewshot": 0})
+        self._check_row_count()
+
+    # rows
+
+    def download(self, dataset_kwargs: Mapping | None = None, **kwargs) -> None:
+        """Load the rows: as the host does, but from the local copy under SKYWORK_RB_DATA_ROOT if there is one."""
+        if callable(self.config.custom_dataset):
+            super().download(dict(dataset_kwargs or {}), **kwargs)
+            return
+        metadata = self.config.metadata or {}
+        file = Path(str(metadata.get("config_source", "inline")))
+        source = data.find_source(
+            self.config.dataset_path,
+            self.config.dataset_name,
+            dataset_kwargs,
+            data_root=metadata.get("data_root"),
+            yaml_folder=file.parent if file.is_absolute() else None,
+        )
+        self.dataset = data.load(source)
+        self.config.metadata = {**metadata, "data_origin": source.origin}
+
+    @functools.cached_property
+    def eval_docs(self) -> datasets.Dataset:
+        """The rows of the split that match `where`."""
+        split = self.config.test_split or self.config.validation_split
+        if split is None:
+            raise UserError(f"task {self.task_name}: found no test_split, expected one of {', '.join(self.dataset)}")
+        if split not in self.dataset:
+            raise UserError(
+                f"task {self.task_name}: found no split {split!r}, expected one of {', '.join(self.dataset)}"
+            )
+        docs = super().eval_docs
+        for column, wanted in self._own.get("where", {}).items():
+            docs = self._matching(docs, column, wanted if isinstance(wanted, list) else [wanted])
+        if not len(docs):
+            raise UserError(f"task {self.task_name}: found no rows in split {split!r}")
+        return docs
+
+    def _matching(self, docs: datasets.Dataset, column: str, wanted: list) -> datasets.Dataset:
+        if column not in docs.column_names:
+            names = ", ".join(docs.column_names)
+            raise UserError(f"task {self.task_name}: found no column {column!r} for `where`, expected one of {names}")
+        values = docs[column]
+        rows = [i for i, value in enumerate(values) if value in wanted]
+        if not rows:
+            found = ", ".join(sorted({repr(value) for value in values})[:30])
+            raise UserError(f"task {self.task_name}: found no row with {column} in {wanted}; there is {found}")
+        return docs.select(rows)
+
+    def fewshot_docs(self) -> None:
+        """None: preferences have no few-shot examples (and the host need not copy all rows to sample some)."""
+
+    def _check_row_count(self) -> None:
+        official, found = self._own.get("official_rows"), len(self.eval_docs)
+        if official is not None and found != official:
+            logger.warning(
+                "%s has %d rows where the published benchmark has %d: its score can't be compared with published ones "
+                "(data: %s).",
+                self.task_name, found, official, (self.config.metadata or {}).get("data_origin", "custom"),
+            )  # fmt: skip
+
+    # documents
+
+    def choices(self, doc: Mapping) -> list[Choice]:
+        """The responses of a row, each with the messages before it."""
+        return self._read(choices_of, doc, self._own.get("doc_to_text"), self._own.get("doc_to_choice"))
+
+    def doc_to_text(self, doc: Mapping, doc_to_text=None) -> str:
+        """The prompt as text."""
+        return Conversation(self.choices(doc)[0].messages)
+
+    def doc_to_choice(self, doc: Mapping, doc_to_choice=None) -> list[str]:
+        """The responses' texts."""
+        return [choice.response for choice in self.choices(doc)]
+
+    def doc_to_target(self, doc: Mapping, doc_to_target=None) -> int | list[int]:
+        """Index of the preferred response; a list where there are several."""
+        preferred = self._preferred(doc)
+        return preferred[0] if len(preferred) == 1 else preferred
+
+    def _preferred(self, doc: Mapping) -> list[int]:
+        return self._read(preferred_of, doc, self._own.get("doc_to_choice"), self._own.get("doc_to_target"))
+
+    def _read(self, read: Callable, doc: Mapping, *fields):
+        try:
+            return read(doc, *fields)
+        except ValueError as error:
+            row = next((i for i, other in enumerate(self.eval_docs) if other == doc), "?")
+            row = f"{row} (id {doc['id']})" if "id" in doc else row
+            raise UserError(f"task {self.task_name}, row {row}: {error}") from error
+
+    # requests and results
+
+    def fewshot_context(
+        self,
+        doc: Mapping,
+        num_fewshot: int = 0,
+        system_instruction: str | None = None,
+        apply_chat_template: bool = False,
+        chat_template: Callable | None = None,
+        **kwargs,
+    ) -> list[str]:
+        """One context per response: the prompt as a Conversation, or as the model's template renders it."""
+        description = self.resolve_field(doc, self.config.description)
+        system = "\n\n".join(part for part in (system_instruction, description) if part)
+        contexts = []
+        for choice in self.choices(doc):
+            messages = with_system(choice.messages, system)
+            contexts.append(
+                chat_template(messages) if apply_chat_template and chat_template else Conversation(messages)
+            )
+        return contexts
+
+    def construct_requests(self, doc: Mapping, ctx: list[str], **kwargs) -> list[Instance]:
+        """One `loglikelihood` request per response, its text unchanged: no delimiter before it."""
+        kwargs.pop("apply_chat_template", None)
+        kwargs.pop("chat_template", None)
+        pairs = zip(ctx, self.doc_to_choice(doc), strict=True)
+        return [
+            Instance(request_type="loglikelihood", doc=doc, arguments=pair, idx=i, **kwargs)
+            for i, pair in enumerate(pairs)
+        ]
+
+    def process_results(self, doc: Mapping, results: list[tuple[float, bool]]) -> dict[str, float]:
+        """The document's metrics from the responses' scores."""
+        if callable(self.config.process_results):
+            return self.config.process_results(doc, results)
+        metrics = preference_metrics([score for score, _ in results], self._preferred(doc))
+        return {name: value for name, value in metrics.items() if name in self._metric_fn_list}
+
+    def dump_config(self) -> dict:
+        """The configuration for the results file, with our keys; functions by name."""
+        own = {key: _name_of(value) if callable(value) else value for key, value in self._own.items()}
+        return {**super().dump_config(), **own}
+
+
+def _metric_list(task: str | None, metric_list: list[dict] | None) -> list[dict]:
+    """The YAML's metrics with the defaults that the host would warn about; `acc` where there are none."""
+    complete = []
+    for metric in metric_list or [{"metric": "acc"}]:
+        name = metric.get("metric")
+        if isinstance(name, str) and name not in METRICS:
+            raise UserError(f"task {task}: found metric {name!r}, expected one of {', '.join(METRICS)}")
+        complete.append({"aggregation": "mean", "higher_is_better": METRICS.get(name, True), **metric})
+    return complete
+
+
+def _name_of(function: Callable) -> str:
+    return f"{function.__module__}.{function.__qualname__}"

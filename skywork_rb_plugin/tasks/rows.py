@@ -1,0 +1,134 @@
+"""A row of a dataset -> a prompt and its responses, in the host's vocabulary (`doc_to_text`, `doc_to_choice`, …)."""
+
+import ast
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from skywork_rb_plugin.conversations import Message, as_messages, is_messages, split_prompt
+
+# a column's name, Jinja text, a value, or a function of the row
+Field = str | int | list | Callable | None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One response with the messages that come before it."""
+
+    messages: tuple[Message, ...]
+    response: str
+
+
+def choices_of(doc: Mapping, doc_to_text: Field = None, doc_to_choice: Field = None) -> list[Choice]:
+    """The responses of a row, each with its prompt; chosen ones first where the row has `chosen` and `rejected`.
+
+    Takes TRL's four preference formats (huggingface/trl, docs/source/dataset_formats.md): strings or message lists,
+    the prompt in its own column or at the start of every response.
+
+    Raises:
+        ValueError: the row can't be read so; the message says what was found and what was expected.
+    """
+    responses = response_values(doc, doc_to_choice)
+    prompt = resolve(doc, doc_to_text) if doc_to_text is not None else doc.get("prompt")
+    if prompt is None:
+        if all(isinstance(response, str) for response in responses):
+            prompt, responses = split_prompt(responses)
+        else:
+            prompt = []
+    # [] is no prompt of its own: the responses are whole conversations
+    messages = as_messages(prompt, "user") if prompt != [] else []
+    return [_choice(messages, response) for response in responses]
+
+
+def response_values(doc: Mapping, doc_to_choice: Field = None) -> list:
+    """The row's responses: strings or message lists."""
+    if doc_to_choice is None:
+        return [response for column in ("chosen", "rejected") for response in _one_or_more(_column(doc, column))]
+    if isinstance(doc_to_choice, list):
+        return [resolve(doc, field) for field in doc_to_choice]
+    value = resolve(doc, doc_to_choice)
+    if isinstance(value, str):
+        try:
+            value = ast.literal_eval(value)
+        except (SyntaxError, ValueError) as error:
+            raise ValueError(f"found {value[:80]!r} for `doc_to_choice`, expected a list of responses") from error
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise ValueError(f"found {type(value).__name__} for `doc_to_choice`, expected a list of responses")
+    return list(value)
+
+
+def preferred_of(doc: Mapping, doc_to_choice: Field = None, doc_to_target: Field = None) -> list[int]:
+    """Indices of the preferred responses: the chosen ones, or what `doc_to_target` gives.
+
+    Raises:
+        ValueError: an index is out of range, or there is nothing to compare: all or none are preferred.
+    """
+    count = len(response_values(doc, doc_to_choice))
+    if doc_to_target is not None:
+        target = resolve(doc, doc_to_target)
+        target = _literal(target) if isinstance(target, str) else target
+        indices = list(target) if isinstance(target, Sequence) and not isinstance(target, str) else [target]
+    elif doc_to_choice is None:
+        indices = list(range(len(_one_or_more(_column(doc, "chosen")))))
+    else:
+        indices = [0]
+    if not all(isinstance(i, int) and not isinstance(i, bool) and 0 <= i < count for i in indices):
+        raise ValueError(f"found {indices} for `doc_to_target`, expected indices from 0 to {count - 1}")
+    if not 0 < len(set(indices)) < count:
+        raise ValueError(
+            f"found {len(set(indices))} preferred of {count} responses, expected at least one that is and one that is not"
+        )
+    return sorted(set(indices))
+
+
+def resolve(doc: Mapping, field: Field):
+    """What a YAML field says of a row: a column's value, Jinja rendered, a function's result, or the value itself."""
+    if callable(field):
+        return field(doc)
+    if not isinstance(field, str):
+        return field
+    if field in doc:
+        return doc[field]
+    if field.isidentifier():
+        raise ValueError(f"found no column {field!r}, expected one of {', '.join(doc)}")
+    from lm_eval.utils import apply_template
+
+    return apply_template(field, doc)
+
+
+def _choice(prompt: list[Message], response: object) -> Choice:
+    """The prompt's messages and the response's, where the response may repeat the prompt."""
+    tail = as_messages(response, "assistant")
+    if prompt and tail[0]["role"] != "assistant":
+        if tail[: len(prompt)] != prompt:
+            raise ValueError(f"found a response that begins with a {tail[0]['role']} message other than the prompt")
+        prompt = []
+    messages = [*prompt, *tail]
+    if messages[-1]["role"] != "assistant":
+        raise ValueError(f"found a response that ends with a {messages[-1]['role']} message, expected an assistant's")
+    if len(messages) == 1:
+        raise ValueError(
+            "found a response without a prompt, expected a `prompt` column or messages before the response"
+        )
+    return Choice(tuple(messages[:-1]), messages[-1]["content"])
+
+
+def _one_or_more(value: object) -> list:
+    """A `chosen` or `rejected` column: one response (a string or messages), or a list of them."""
+    several = isinstance(value, Sequence) and not isinstance(value, str) and not is_messages(value)
+    return list(value) if several else [value]
+
+
+def _column(doc: Mapping, name: str):
+    if name not in doc:
+        raise ValueError(
+            f"found no column {name!r} (columns: {', '.join(doc)}), expected `chosen` and `rejected`, or `doc_to_choice` "
+            "in the YAML"
+        )
+    return doc[name]
+
+
+def _literal(text: str):
+    try:
+        return ast.literal_eval(text.strip())
+    except (SyntaxError, ValueError):
+        return text

@@ -1,0 +1,164 @@
+"""WeightedGroup: a group whose score is a weighted mean of its members, with the benchmark's official weights."""
+
+import logging
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lm_eval.api.group import Group
+from lm_eval.api.task import Task
+from lm_eval.config.group import AggMetricConfig, GroupConfig
+from lm_eval.tasks._factory import TaskFactory
+from lm_eval.tasks._index import Kind, TaskIndex
+
+from skywork_rb_plugin import discovery
+from skywork_rb_plugin.errors import UserError
+
+logger = logging.getLogger(f"lm_eval.{__name__}")
+
+MISSING = "N/A"
+_KEYS = {"task", "class", "group_alias", "members", "aggregate_metric_list", "metadata"}
+
+
+class WeightedGroup(Group):
+    """A group from a YAML: `class: !function skywork_rb_plugin.WeightedGroup`, `task: NAME`, `members: [...]`.
+
+    A member is the name of a task, tag or group, or a mapping: `{task: NAME, weight: W, …overrides}`,
+    `{task: NAME, weight: W, dataset_path: …}` (a task defined here), or `{group: NAME, weight: W, members: [...]}`
+    (a sub-group defined here, called `PARENT::NAME`). A task's default weight is its full number of documents, a
+    group's is 1, whatever part of the documents is evaluated: under `--limit` the score is an estimate of the full
+    one. Score: sum(w * score) / sum(w). Standard error: sqrt(sum((w * se)^2)) / sum(w), as for independent strata
+    (Cochran, Sampling Techniques, 3rd ed., theorem 5.3).
+
+    Raises:
+        UserError: an unknown key or member, or a weight that is no positive number.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        config = dict(config)
+        name, metadata = config["task"], dict(config.get("metadata") or {})
+        if unknown := sorted(set(config) - _KEYS):
+            raise UserError(f"group {name}: found {', '.join(unknown)}, expected only {', '.join(sorted(_KEYS))}")
+        if not isinstance(config.get("members"), list) or not config["members"]:
+            raise UserError(f"group {name}: found no `members`, expected a list of tasks and groups")
+        group = GroupConfig(
+            group=name,
+            group_alias=config.get("group_alias"),
+            aggregate_metric_list=config.get("aggregate_metric_list") or [AggMetricConfig(metric="acc")],
+            metadata=metadata,
+        )
+        super().__init__(
+            name=name,
+            alias=group.group_alias,
+            aggregate_metric_list=group.aggregate_metric_list,
+            metadata=metadata,
+            _config=group,
+        )
+        self.weights: dict[str, float] = {}
+        for member in config["members"]:
+            self._add_member(member, _Members(metadata))
+
+    def _add_member(self, member: str | Mapping, members: "_Members") -> None:
+        item = {"task": member} if isinstance(member, str) else dict(member)
+        weight = item.pop("weight", None)
+        if weight is not None and not (_is_number(weight) and 0 < weight < math.inf):
+            raise UserError(f"group {self.name}: found weight {weight!r} of {member}, expected a positive number")
+        for child in members.build(item, parent=self.name):
+            child_name = child.task_name if isinstance(child, Task) else child.name
+            if child_name in self:
+                raise UserError(f"group {self.name}: found {child_name} twice among its members")
+            self.add(child)
+            if weight is not None:
+                self.weights[child_name] = weight
+
+    def weight_of(self, child: Task | Group) -> float:
+        """The weight given in the YAML, else a task's full number of documents, else 1."""
+        if isinstance(child, Task):
+            return self.weights.get(child.task_name) or len(child.eval_docs)
+        return self.weights.get(child.name, 1)
+
+    def aggregate(self, task_metrics: Mapping[str, Mapping]) -> dict[str, Any]:
+        """The group's row of the results: the host calls it after those of its sub-groups.
+
+        Args:
+            task_metrics: {task or group name: {"metric,filter": value, "metric_stderr,filter": value, …}}.
+
+        Returns:
+            The same for this group. "N/A" where a member lacks the metric; a metric that all lack is left out.
+        """
+        leaves = [task for task in self.get_all_tasks() if task.task_name in task_metrics]
+        row: dict[str, Any] = {
+            "alias": self.alias or self.name,
+            "name": self.name,
+            "sample_len": sum(task_metrics[task.task_name].get("sample_len", 0) for task in leaves),
+        }
+        for metric in self.aggregate_metric_list:
+            for filter_name in metric.filter_list or self._discover_filters_for_metric(metric.metric, task_metrics):
+                row.update(self._mean(metric.metric, filter_name, task_metrics))
+        self._say_if_estimate(leaves, task_metrics)
+        return row
+
+    def _mean(self, metric: str, filter_name: str, task_metrics: Mapping[str, Mapping]) -> dict[str, Any]:
+        key, error_key = f"{metric},{filter_name}", f"{metric}_stderr,{filter_name}"
+        members = [(name, self.weight_of(child), task_metrics.get(name, {})) for name, child in self._children.items()]
+        total = sum(weight for _, weight, _ in members)
+        missing = [name for name, _, row in members if not _is_finite(row.get(key))]
+        if missing:
+            logger.warning("Group %s has no %s: it is missing in %s.", self.name, metric, ", ".join(missing))
+            return {key: MISSING, error_key: MISSING}
+        score = math.fsum(weight * row[key] for _, weight, row in members) / total
+        if not all(_is_finite(row.get(error_key)) for _, _, row in members):
+            return {key: score, error_key: MISSING}
+        variance = math.fsum((weight * row[error_key]) ** 2 for _, weight, row in members)
+        return {key: score, error_key: math.sqrt(variance) / total}
+
+    def _say_if_estimate(self, leaves: list[Task], task_metrics: Mapping[str, Mapping]) -> None:
+        used = sum(task_metrics[task.task_name].get("sample_len", 0) for task in leaves)
+        full = sum(len(task.eval_docs) for task in leaves)
+        if 0 < used < full:
+            logger.warning(
+                "Group %s is an estimate: %d of %d documents were evaluated, weighted as if all had been.",
+                self.name, used, full,
+            )  # fmt: skip
+
+
+class _Members:
+    """Builds members with the host's own factory, from the index the user's TaskManager built."""
+
+    def __init__(self, metadata: Mapping[str, Any]) -> None:
+        file = Path(str(metadata.get("config_source", "inline")))
+        self._own_metadata = metadata
+        self._index = discovery.task_index(*([file.parent] if file.is_absolute() else []))
+        # the user's --metadata reaches the members; what describes the group's own YAML does not
+        handed_on = {key: value for key, value in metadata.items() if key not in ("version", "config_source")}
+        self._factory = TaskFactory(meta=handed_on)
+
+    def build(self, item: dict, parent: str) -> list[Task | Group]:
+        """The task, the group or (for a tag) the tasks that one entry of `members` stands for."""
+        if "members" in item:
+            if "group" not in item:
+                raise UserError(
+                    f"group {parent}: found a sub-group without a name, expected `group: NAME` beside `members`"
+                )
+            name = f"{parent}::{item.pop('group')}"
+            return [
+                WeightedGroup({**item, "task": name, "metadata": {**self._own_metadata, **item.get("metadata", {})}})
+            ]
+        name = item.pop("task", None) or item.pop("group", None)
+        entry = self._index.get(name)
+        if entry is None:
+            if not {"class", "dataset_path", "custom_dataset"} & set(item):
+                raise UserError(f"group {parent}: found no task, tag or group {name!r} (see `lm_eval ls tasks`)")
+            entry = TaskIndex.entry_from_config({"task": name, **item})
+        overrides = {"task": name, **item} if item and entry.kind is not Kind.TAG else item or None
+        built = self._factory.build(entry, overrides=overrides, registry=self._index)
+        return built if isinstance(built, list) else [built]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_finite(value: object) -> bool:
+    return _is_number(value) and math.isfinite(value)
