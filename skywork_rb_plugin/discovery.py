@@ -17,8 +17,9 @@ MODELS = {"hf-reward": "skywork_rb_plugin.models.hf_reward:HFReward"}
 
 _PACKAGE = Path(__file__).resolve().parent
 
-# what TaskIndex.build returned last; None while our hook is not in place or nothing was indexed yet
-_last_index: dict | None = None
+# what TaskIndex.build returned last, and whether our folder was in it
+_last_index: dict = {}
+_last_has_our_folder = False
 
 
 def task_folder() -> Path:
@@ -63,12 +64,12 @@ def add_task_folder() -> None:
 def _with_our_folder(build, default_folder: Path):
     @functools.wraps(build)
     def build_with_our_folder(paths, **kwargs):
-        global _last_index
+        global _last_index, _last_has_our_folder
         paths = list(paths)
         places = [i for i, path in enumerate(paths) if Path(path) == default_folder]
         if places and task_folder() not in paths:
             paths.insert(places[0] + 1, task_folder())
-        _last_index = build(paths, **kwargs)
+        _last_index, _last_has_our_folder = build(paths, **kwargs), task_folder() in paths
         return _last_index
 
     build_with_our_folder.without_plugin = build
@@ -76,9 +77,10 @@ def _with_our_folder(build, default_folder: Path):
 
 
 def task_index(*folders: Path) -> dict:
-    """The index in which a group finds its members: the host's last one, or our folder's and `folders`'."""
-    if _last_index is not None:
+    """The index in which a group finds its members: the host's last one, before our folder's and `folders`' own."""
+    if _last_has_our_folder:
         return _last_index
     from lm_eval.tasks._index import TaskIndex
 
-    return TaskIndex.build(dict.fromkeys([task_folder(), *folders]))
+    build = getattr(TaskIndex.build, "without_plugin", TaskIndex.build)
+    return {**build(dict.fromkeys([task_folder(), *folders])), **_last_index}

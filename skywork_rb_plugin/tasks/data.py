@@ -1,5 +1,6 @@
 """Where a preference task's rows come from: a local copy, a folder of the current directory, or the hub."""
 
+import hashlib
 import logging
 import os
 from collections.abc import Mapping
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import datasets
+from lm_eval.utils import info_once
 
 from skywork_rb_plugin.errors import UserError
 
@@ -14,9 +16,8 @@ logger = logging.getLogger(f"lm_eval.{__name__}")
 
 DATA_ROOT = "SKYWORK_RB_DATA_ROOT"
 
-
-# what was loaded, so that the subsets of one benchmark load it once
-_loaded: dict[str, datasets.DatasetDict] = {}
+# loaded from the hub by this process: the 23 subsets of a benchmark need not ask it one by one
+_from_hub: dict[str, datasets.DatasetDict] = {}
 
 
 @dataclass(frozen=True)
@@ -50,32 +51,41 @@ def find_source(
     local = Path(data_root).expanduser() / path if data_root else None
     if local is not None and local.is_dir():
         options.pop("revision", None)
-        return Source(str(local), name, options, f"local copy {local}")
+        return _folder(local, name, options, "local copy")
     if Path(path).is_dir():
         if "revision" in options:
             logger.warning(
                 "The folder %s in the current directory is used instead of the hub's dataset %s at revision %s.",
                 Path(path).resolve(), path, options.pop("revision"),
             )  # fmt: skip
-        return Source(path, name, options, f"folder {Path(path).resolve()}")
+        return _folder(Path(path).resolve(), name, options, "folder")
     revision = options.get("revision")
     return Source(path, name, options, f"hub dataset {path}" + (f" at revision {revision}" if revision else ""))
 
 
 def load(source: Source) -> datasets.DatasetDict:
-    """Load every split, once for all subsets of a run.
+    """Load every split.
 
     Raises:
         UserError: the dataset can't be found or read.
     """
-    key = repr((source.path, source.name, sorted(source.options.items()), os.getcwd()))
-    if key not in _loaded:
-        try:
-            _loaded[key] = datasets.load_dataset(source.path, source.name, **source.options)
-        except Exception as error:
-            raise UserError(_advice(source, error)) from error
-        logger.info("Preference rows come from the %s.", source.origin)
-    return _loaded[key]
+    try:
+        dataset = _from_hub.get(repr(source)) or datasets.load_dataset(source.path, source.name, **source.options)
+    except Exception as error:
+        raise UserError(_advice(source, error)) from error
+    if source.origin.startswith("hub"):
+        _from_hub[repr(source)] = dataset
+    info_once(logger, f"Preference rows come from the {source.origin}.")
+    return dataset
+
+
+def _folder(folder: Path, name: str | None, options: dict, kind: str) -> Source:
+    """A local folder, cached by what is in it: `datasets` goes by the folder's README alone and may give old rows."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    state = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    digest = hashlib.sha256(repr(state).encode()).hexdigest()[:16]
+    options["cache_dir"] = str(Path(datasets.config.HF_DATASETS_CACHE) / "skywork_rb_plugin" / digest)
+    return Source(str(folder), name, options, f"{kind} {folder}")
 
 
 def _beside(files, folder: Path | None):

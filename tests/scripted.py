@@ -1,0 +1,33 @@
+"""A language model for tests whose scores are a function of the context and the continuation."""
+
+from lm_eval.api.model import LM
+
+
+class ScriptedLM(LM):
+    """Answers every `loglikelihood` request with `score(context, continuation)` and keeps the requests."""
+
+    def __init__(self, score):
+        super().__init__()
+        self.score, self.requests = score, []
+
+    def loglikelihood(self, requests, disable_tqdm=False):
+        """Score each request."""
+        self.requests += [request.args for request in requests]
+        return [(float(self.score(*request.args)), False) for request in requests]
+
+    def loglikelihood_rolling(self, requests):
+        """Not used."""
+        raise NotImplementedError
+
+    def generate_until(self, requests):
+        """Not used."""
+        raise NotImplementedError
+
+
+def evaluate(score, tasks, task_manager, **options):
+    """Run `simple_evaluate`; returns its results and the model."""
+    from lm_eval import simple_evaluate
+
+    model = ScriptedLM(score)
+    results = simple_evaluate(model=model, tasks=tasks, task_manager=task_manager, bootstrap_iters=10, **options)
+    return results, model
