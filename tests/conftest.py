@@ -68,20 +68,20 @@ def make_model(folder, family="llama-3.1", classifier=True, tokenizer=None, **se
         "qwen-3": (tf.Qwen3Config, (tf.Qwen3ForCausalLM, tf.Qwen3ForSequenceClassification)),
     }[family]
     tokenizer = tokenizer or make_tokenizer()
-    defaults = dict(
-        vocab_size=320,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=8,
-        max_position_embeddings=512,
-        initializer_range=0.2,
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=0,
-        eos_token_id=1,
-    )
+    defaults = {
+        "vocab_size": 320,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+        "max_position_embeddings": 512,
+        "initializer_range": 0.2,
+        "pad_token_id": tokenizer.pad_token_id,
+        "bos_token_id": 0,
+        "eos_token_id": 1,
+    }
     if classifier:
         defaults["num_labels"] = 1
     if family == "gemma-2":
@@ -107,7 +107,13 @@ def data_root(tmp_path_factory):
     folder = root / "allenai" / "reward-bench"
     folder.mkdir(parents=True)
     rows = [
-        {"prompt": f"Question {i} of {subset}?", "chosen": f"good {i}", "rejected": f"bad {i}", "subset": subset, "id": i}
+        {
+            "prompt": f"Question {i} of {subset}?",
+            "chosen": f"good {i}",
+            "rejected": f"bad {i}",
+            "subset": subset,
+            "id": i,
+        }
         for subset, count in NUMBERS["subset_counts"].items()
         for i in range(count)
     ]

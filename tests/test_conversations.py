@@ -14,7 +14,9 @@ from skywork_rb_plugin.tasks.rows import choices_of, preferred_of
 ROLES = st.sampled_from(["system", "user", "assistant", "tool"])
 PIECES = ["\n\n", "User: ", "Assistant: ", "System: ", "a", " ", '[{"role": "user", "content": "', '"}]', "\n"]
 MESSAGE = st.builds(
-    lambda role, pieces: {"role": role, "content": "".join(pieces)}, ROLES, st.lists(st.sampled_from(PIECES), max_size=5)
+    lambda role, pieces: {"role": role, "content": "".join(pieces)},
+    ROLES,
+    st.lists(st.sampled_from(PIECES), max_size=5),
 )
 CONVERSATION = st.lists(MESSAGE, max_size=4)
 USER = {"role": "user", "content": "What colour is the sky?"}
@@ -135,7 +137,7 @@ def test_hosts_vocabulary():
 )
 def test_unreadable_rows_say_what_was_found(row, fields, line):
     """One line with what was found and what was expected."""
-    with pytest.raises(ValueError, match=".") as error:
+    with pytest.raises(ValueError) as error:  # noqa: PT011
         choices_of(row, *fields)
     assert line in str(error.value)
     assert "\n" not in str(error.value)

@@ -178,7 +178,11 @@ def test_system_instruction_and_chat_template_reach_the_conversation(task_manage
 
     templated = Templated(length)
     simple_evaluate(
-        model=templated, tasks=[task], task_manager=task_manager, apply_chat_template=True, system_instruction="Be kind."
+        model=templated,
+        tasks=[task],
+        task_manager=task_manager,
+        apply_chat_template=True,
+        system_instruction="Be kind.",
     )
     history, generation = json.loads(templated.requests[0][0])
     assert [message["role"] for message in history] == ["system", "user"]

@@ -3,9 +3,8 @@
 import logging
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from importlib.resources import files
-from pathlib import Path
 
 import torch
 import transformers
@@ -20,6 +19,7 @@ from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.heads.sequence_classification import CheckedLoader, attention_for, check_labels
 from skywork_rb_plugin.models import score_cache
 from skywork_rb_plugin.models.rendering import Renderer
+from skywork_rb_plugin.models.requests import cannot_answer, conversation_of, not_finite, refuse_unrankable
 from skywork_rb_plugin.scoring.padded import PaddedScorer, PadRule, pad_id_for_pooling
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
@@ -150,7 +150,8 @@ class HFReward(HFLM):
         Raises:
             UserError: a document has a single continuation, a reward is not finite, or memory runs out.
         """
-        self._refuse_unrankable(requests)
+        tasks = refuse_unrankable(requests, score_cache.ranked_tasks(self._database))
+        score_cache.remember_ranked(self._database, tasks)
         sequences = self._renderer.encode([conversation_of(*request.args) for request in requests])
         same: dict[tuple[int, ...], list[int]] = defaultdict(list)
         for i, ids in enumerate(sequences):
@@ -161,16 +162,16 @@ class HFReward(HFLM):
         )
         for batch in self._batches(list(same)):
             scores = self._score([self._renderer.cut(list(ids)) for ids in batch])
-            not_finite = []
+            bad = []
             for ids, score in zip(batch, scores, strict=True):
                 for i in same[ids]:
                     answers[i] = (score, False)
                     if math.isfinite(score):
                         self.cache_hook.add_partial("loglikelihood", requests[i].args, answers[i])
                     else:
-                        not_finite.append((requests[i], score))
-            if not_finite:
-                raise UserError(self._not_finite(*not_finite[0]))
+                        bad.append((requests[i], score))
+            if bad:
+                raise not_finite(*bad[0])
             progress.update(len(batch))
         progress.close()
         self._count(same)
@@ -182,7 +183,7 @@ class HFReward(HFLM):
         Raises:
             UserError: always.
         """
-        raise UserError(_cannot(requests, "likelihoods of whole texts (perplexity)"))
+        raise cannot_answer(requests, "likelihoods of whole texts (perplexity)")
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False):
         """Refused: a reward model writes no text.
@@ -190,7 +191,7 @@ class HFReward(HFLM):
         Raises:
             UserError: always.
         """
-        raise UserError(_cannot(requests, "generated text"))
+        raise cannot_answer(requests, "generated text")
 
     def set_cache_hook(self, cache_hook) -> None:
         """Take the host's cache, if this model filled it.
@@ -200,7 +201,7 @@ class HFReward(HFLM):
         """
         self._database = cache_hook.dbdict
         if self._database is not None:
-            score_cache.claim(self._database, self._fingerprint())
+            score_cache.claim(self._database, score_cache.fingerprint(self, self._renderer, self._pad_rule))
         super().set_cache_hook(cache_hook)
 
     def get_model_info(self) -> dict:
@@ -253,69 +254,3 @@ class HFReward(HFLM):
                 "%d of %d conversations are longer than %d tokens and were cut from the left.",
                 truncated, len(same), self.max_length,
             )  # fmt: skip
-
-    def _refuse_unrankable(self, requests: list[Instance]) -> None:
-        known = score_cache.ranked_tasks(self._database)
-        continuations = defaultdict(set)
-        for request in requests:
-            continuations[request.task_name, request.doc_id].add(request.idx)
-        for (task, document), indices in continuations.items():
-            if len(indices) == 1 and task not in known and task is not None:
-                raise UserError(
-                    f"task {task}, document {document}: found one continuation, expected several: a reward model ranks "
-                    f"responses and has no likelihoods; leave {task} out of --tasks, or score it with --model hf"
-                )
-        score_cache.remember_ranked(self._database, {task for task, _ in continuations if task is not None})
-
-    def _not_finite(self, request: Instance, score: float) -> str:
-        prompt = " ".join(str(request.args[0]).split())[:80]
-        return (
-            f"task {request.task_name}, document {request.doc_id}, response {request.idx}: found score {score} for "
-            f"{prompt!r}, expected a finite number; try dtype=bfloat16 or dtype=float32 in --model_args (float16 "
-            "overflows); finite scores survive only under --use_cache"
-        )
-
-    def _fingerprint(self) -> dict[str, str]:
-        config = self.model.config
-        quantization = getattr(config, "quantization_config", None)
-        return {
-            "model": self._name,
-            "revision": _revision_of(self.pretrained, getattr(config, "_commit_hash", None)),
-            "adapter": str(self.peft or self.delta) + _revision_of(self.peft or self.delta, self.revision),
-            "dtype": str(self.model.dtype),
-            "mixed precision": str(self.mixed_precision_dtype),
-            "quantization": str(quantization.to_dict() if hasattr(quantization, "to_dict") else quantization),
-            "attention": str(config._attn_implementation),
-            "tokenizer": f"{self.tokenizer.name_or_path}, {len(self.tokenizer)} tokens, BOS {self.add_bos_token}",
-            "chat template": self._renderer.template_sha256[:16],
-            "chat template arguments": str(sorted(self.chat_template_args.items())),
-            "chat template date": str(self._renderer.template_date),
-            "max length": str(self.max_length),
-            "pad rule": self._pad_rule,
-            "plugin": skywork_rb_plugin.__version__.split(".")[0],
-        }
-
-
-def conversation_of(context: str, continuation: str) -> Sequence[Message]:
-    """The messages of a request of the host, the continuation as the assistant's last one."""
-    if isinstance(context, Conversation):
-        messages = list(context.messages)
-    else:
-        messages, continuation = [{"role": "user", "content": str(context)}], continuation.removeprefix(" ")
-    if messages and messages[-1]["role"] == "assistant":  # a task's gen_prefix begins the response
-        continuation = messages.pop()["content"] + continuation
-    return [*messages, {"role": "assistant", "content": continuation}]
-
-
-def _cannot(requests: list[Instance], what: str) -> str:
-    task = requests[0].task_name if requests else "a task"
-    return (
-        f"task {task} asks for {what}, which a reward model can't give; leave it out of --tasks; scores finished before "
-        "survive only under --use_cache"
-    )
-
-
-def _revision_of(model: object, revision: str | None) -> str:
-    if isinstance(model, str) and Path(model).is_dir():
-        return f"files {score_cache.folder_hash(model)}"
-    return str(revision)

@@ -3,7 +3,6 @@
 import datetime
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import jinja2
@@ -12,20 +11,9 @@ import transformers
 from skywork_rb_plugin.conversations import Message
 from skywork_rb_plugin.errors import UserError
 
+# put before a template, this macro hides transformers' clock from it
+_STOPPED_CLOCK = "{%- macro strftime_now(format) -%}1970{%- endmacro -%}"
 _PROBE = ({"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"})
-
-
-@dataclass
-class Clock:
-    """Stands in for `strftime_now` in a template: one date for the whole run, and whether it was asked for."""
-
-    now: datetime.datetime = field(default_factory=datetime.datetime.now)
-    was_read: bool = False
-
-    def __call__(self, format: str) -> str:
-        """The run's date in the template's format."""
-        self.was_read = True
-        return self.now.strftime(format)
 
 
 class Renderer:
@@ -55,21 +43,18 @@ class Renderer:
     ) -> None:
         self.tokenizer, self.max_length, self.name = tokenizer, max_length, name
         self.template = find_template(tokenizer, chat_template, name)
-        self._args, self._clock = dict(template_args), Clock()
-        self.render(_PROBE)
+        self._args = dict(template_args)
+        self.template_date: str | None = None  # the date that the template put into every prompt, if it reads the clock
+        self._reads_clock = self.render(_PROBE) != self.render(_PROBE, _STOPPED_CLOCK + self.template)
+        self._note_date()
 
     @property
     def template_sha256(self) -> str:
         """Hash of the template's text."""
         return hashlib.sha256(self.template.encode()).hexdigest()
 
-    @property
-    def template_date(self) -> str | None:
-        """The date that the template put into every prompt; None where it doesn't read the clock."""
-        return self._clock.now.date().isoformat() if self._clock.was_read else None
-
-    def render(self, messages: Sequence[Message]) -> str:
-        """The conversation as text.
+    def render(self, messages: Sequence[Message], template: str | None = None) -> str:
+        """The conversation as text, by another template if one is given.
 
         Raises:
             UserError: the template refuses it, as Gemma-2's refuses system messages.
@@ -77,9 +62,9 @@ class Renderer:
         try:
             return self.tokenizer.apply_chat_template(
                 list(messages),
-                chat_template=self.template,
+                chat_template=template or self.template,
                 tokenize=False,
-                **{"strftime_now": self._clock, **self._args},
+                **self._args,
             )
         except jinja2.exceptions.TemplateError as error:
             roles = ", ".join(message["role"] for message in messages)
@@ -92,10 +77,15 @@ class Renderer:
         """Token ids of each conversation, whatever its length."""
         if not conversations:
             return []
+        self._note_date()
         texts = [self.render(messages) for messages in conversations]
         bos = self.tokenizer.bos_token_id
         encoded = self.tokenizer(texts, verbose=False)["input_ids"]
         return [ids[1:] if bos is not None and ids[:2] == [bos, bos] else ids for ids in encoded]
+
+    def _note_date(self) -> None:
+        if self._reads_clock:
+            self.template_date = datetime.date.today().isoformat()
 
     def cut(self, ids: list[int]) -> list[int]:
         """At most `max_length` tokens: the BOS, then the conversation's end."""

@@ -3,8 +3,14 @@
 import hashlib
 from collections.abc import Iterable, Mapping, MutableMapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from skywork_rb_plugin import __version__
 from skywork_rb_plugin.errors import UserError
+
+if TYPE_CHECKING:
+    from skywork_rb_plugin.models.hf_reward import HFReward
+    from skywork_rb_plugin.models.rendering import Renderer
 
 _KEY = "skywork_rb_plugin:fingerprint"
 _RANKED = "skywork_rb_plugin:ranked tasks"
@@ -30,6 +36,29 @@ def claim(database: MutableMapping, fingerprint: Mapping[str, str]) -> None:
         key = min(differing)
         found = f"was made with {key} {stored.get(key)}, this run has {fingerprint.get(key)}"
         raise UserError(_refusal(path, found))
+
+
+def fingerprint(model: "HFReward", renderer: "Renderer", pad_rule: str) -> dict[str, str]:
+    """Everything that decides a score, in words."""
+    config = model.model.config
+    quantization = getattr(config, "quantization_config", None)
+    adapter = model.peft or model.delta
+    return {
+        "model": str(model.pretrained) if isinstance(model.pretrained, str) else type(model.pretrained).__name__,
+        "revision": _revision(model.pretrained, getattr(config, "_commit_hash", None) or model.revision),
+        "adapter": f"{adapter}, {_revision(adapter, model.revision)}",
+        "dtype": str(model.model.dtype),
+        "mixed precision": str(model.mixed_precision_dtype),
+        "quantization": str(quantization.to_dict() if hasattr(quantization, "to_dict") else quantization),
+        "attention": str(config._attn_implementation),
+        "tokenizer": f"{model.tokenizer.name_or_path}, {len(model.tokenizer)} tokens, BOS {model.add_bos_token}",
+        "chat template": renderer.template_sha256[:16],
+        "chat template arguments": str(sorted(model.chat_template_args.items())),
+        "chat template date": str(renderer.template_date),
+        "max length": str(model.max_length),
+        "pad rule": pad_rule,
+        "plugin": f"version {__version__.split('.')[0]}",
+    }
 
 
 def ranked_tasks(database: MutableMapping | None) -> set[str]:
@@ -59,6 +88,11 @@ def folder_hash(folder: str | Path) -> str:
                 if size <= _SAMPLE_BYTES:
                     break
     return digest.hexdigest()[:16]
+
+
+def _revision(model: object, revision: str | None) -> str:
+    is_folder = isinstance(model, str) and Path(model).is_dir()
+    return f"files {folder_hash(model)}" if is_folder else str(revision)
 
 
 def _refusal(path: str, found: str) -> str:

@@ -1,0 +1,62 @@
+"""The host's requests as a reward model sees them: conversations to score, or something it can't answer."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from lm_eval.api.instance import Instance
+
+from skywork_rb_plugin.conversations import Conversation, Message
+from skywork_rb_plugin.errors import UserError
+
+
+def conversation_of(context: str, continuation: str) -> Sequence[Message]:
+    """The messages of a request of the host, the continuation as the assistant's last one."""
+    if isinstance(context, Conversation):
+        messages = list(context.messages)
+    else:
+        messages, continuation = [{"role": "user", "content": str(context)}], continuation.removeprefix(" ")
+    if messages and messages[-1]["role"] == "assistant":  # a task's gen_prefix begins the response
+        continuation = messages.pop()["content"] + continuation
+    return [*messages, {"role": "assistant", "content": continuation}]
+
+
+def refuse_unrankable(requests: Sequence[Instance], known: set[str]) -> set[str]:
+    """Check that every document has several continuations; returns the tasks' names.
+
+    Args:
+        requests: `loglikelihood` requests.
+        known: tasks that were seen whole before; of their documents single requests may be left.
+
+    Raises:
+        UserError: a document has a single continuation, so that there is nothing to rank.
+    """
+    continuations = defaultdict(set)
+    for request in requests:
+        if request.task_name is not None:
+            continuations[request.task_name, request.doc_id].add(request.idx)
+    for (task, document), indices in continuations.items():
+        if len(indices) == 1 and task not in known:
+            raise UserError(
+                f"task {task}, document {document}: found one continuation, expected several: a reward model ranks "
+                f"responses and has no likelihoods; leave {task} out of --tasks, or score it with --model hf"
+            )
+    return {task for task, _ in continuations}
+
+
+def cannot_answer(requests: Sequence[Instance], what: str) -> UserError:
+    """The error for a kind of request that a reward model has no answer to."""
+    task = requests[0].task_name if requests else "a task"
+    return UserError(
+        f"task {task} asks for {what}, which a reward model can't give; leave it out of --tasks; scores finished before "
+        "survive only under --use_cache"
+    )
+
+
+def not_finite(request: Instance, score: float) -> UserError:
+    """The error for a score that is NaN or infinite; names the conversation."""
+    prompt = " ".join(str(request.args[0]).split())[:80]
+    return UserError(
+        f"task {request.task_name}, document {request.doc_id}, response {request.idx}: found score {score} for "
+        f"{prompt!r}, expected a finite number; try dtype=bfloat16 or dtype=float32 in --model_args (float16 "
+        "overflows); finite scores survive only under --use_cache"
+    )
