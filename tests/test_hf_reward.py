@@ -141,6 +141,20 @@ def test_dtype_is_the_checkpoints(models, tmp_path):
     assert scores(load(folder), PAIRS) == pytest.approx(scores(load(models["qwen-3"]), PAIRS), abs=0.2)
 
 
+@pytest.mark.parametrize("bits", ["load_in_8bit", "load_in_4bit"])
+def test_quantised_loading_leaves_the_head_alone(tmp_path, bits):
+    """Only when asked for: the layers are quantised, the head is not."""
+    bitsandbytes = pytest.importorskip("bitsandbytes")
+    folder = make_model(tmp_path / "m", hidden_size=64, intermediate_size=128, head_dim=32)  # blocks of 64
+    model = load(folder, **{bits: True})
+    assert type(model.model.score) is torch.nn.Linear
+    linear = bitsandbytes.nn.Linear8bitLt if bits == "load_in_8bit" else bitsandbytes.nn.Linear4bit
+    assert isinstance(model.model.model.layers[0].mlp.up_proj, linear)
+    found = scores(model, PAIRS)
+    assert all(math.isfinite(score) for score in found)
+    assert found != scores(load(folder), PAIRS)
+
+
 def test_soft_capped_model_never_runs_under_sdpa(models):
     """sdpa drops the soft-capping silently in some releases of transformers."""
     assert load(models["gemma-2"]).model.config._attn_implementation == "eager"

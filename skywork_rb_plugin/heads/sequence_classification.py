@@ -4,6 +4,11 @@ import transformers
 
 from skywork_rb_plugin.errors import UserError
 
+# options of bitsandbytes that the host passes on one by one
+_BITSANDBYTES = ("load_in_4bit", "load_in_8bit", "bnb_", "llm_int8_")
+# names of classification heads in transformers
+_HEADS = ("score", "classifier")
+
 
 class CheckedLoader:
     """Stands where the host expects an auto class: loads the classifier and checks that its head was trained.
@@ -27,6 +32,10 @@ class CheckedLoader:
         """Load the classifier with every option the host passes on."""
         if self.adapter or not self._trusts_labels:
             kwargs["num_labels"] = 1
+        # transformers 5 takes these only as a config; the head stays as it is in the checkpoint
+        if options := {key: kwargs.pop(key) for key in list(kwargs) if key.startswith(_BITSANDBYTES)}:
+            options.setdefault("llm_int8_skip_modules", list(_HEADS))
+            kwargs["quantization_config"] = transformers.BitsAndBytesConfig(**options)
         model, report = transformers.AutoModelForSequenceClassification.from_pretrained(
             path, output_loading_info=True, **kwargs
         )
