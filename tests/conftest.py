@@ -143,3 +143,17 @@ def write_rows(file, rows):
     """Write a JSONL file; returns its path."""
     Path(file).write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     return str(file)
+
+
+def preference_task(rows, folder, **settings):
+    """A preference task called `mine` on a local file, as a dict the host takes in place of a name."""
+    from skywork_rb_plugin import PreferenceTask
+
+    return {
+        "task": "mine",
+        "class": PreferenceTask,
+        "dataset_path": "json",
+        "dataset_kwargs": {"data_files": write_rows(Path(folder) / "rows.jsonl", rows)},
+        "test_split": "train",
+        **settings,
+    }

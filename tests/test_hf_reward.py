@@ -8,12 +8,12 @@ import shutil
 import pytest
 import torch
 import transformers
-from conftest import FAMILIES, TEMPLATE, make_model, make_tokenizer, write_rows
+from conftest import FAMILIES, TEMPLATE, make_model, make_tokenizer, preference_task
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 from sqlitedict import SqliteDict
 
-from skywork_rb_plugin import Conversation, HFReward, PreferenceTask, UserError
+from skywork_rb_plugin import Conversation, HFReward, UserError
 
 TEXTS = ["a short one", "a much longer response that goes on for a while, and on", "x", "the quick brown fox " * 5]
 
@@ -111,7 +111,7 @@ def test_long_conversations_are_cut_on_the_left_and_counted(models, caplog):
     found = scores(model, [(user("q " * 100), TEXTS[:2])])
     [ids] = model._renderer.encode([[*user("q " * 100).messages, {"role": "assistant", "content": TEXTS[0]}]])
     cut = model._renderer.cut(ids)
-    assert (cut[0], cut[1:], len(cut)) == (model.tokenizer.bos_token_id, ids[-39:], 40)
+    assert (cut[0], list(cut[1:]), len(cut)) == (model.tokenizer.bos_token_id, ids[-39:], 40)
     assert found[0] == pytest.approx(model._scorer([cut], torch.device("cpu"))[0], abs=1e-5)
     assert "2 of 2 conversations are longer than 40 tokens and were cut from the left" in caplog.text
     assert model.get_model_info()["reward"]["conversations_truncated"] == 2
@@ -281,6 +281,21 @@ def test_contexts_of_the_hosts_own_tasks(models):
     assert scores(model, [(begun, ["yes", "no"])]) == pytest.approx(expected, abs=1e-6)
 
 
+def test_apply_chat_template_changes_nothing(models, tmp_path, task_manager):
+    """The model renders conversations itself; with the host's flag the messages arrive all the same."""
+    from lm_eval import simple_evaluate
+
+    task = preference_task([{"prompt": "One?", "chosen": "long answer", "rejected": "short"}], tmp_path)
+    logged = [
+        simple_evaluate(
+            model=load(models["qwen-3"]), tasks=[task], task_manager=task_manager, apply_chat_template=flag
+        )["samples"]["mine"][0]
+        for flag in (False, True)
+    ]
+    assert logged[0]["filtered_resps"] == logged[1]["filtered_resps"]
+    assert logged[0]["arguments"] == logged[1]["arguments"]
+
+
 def test_what_a_reward_model_cannot_do_is_refused(models):
     """One line that names the task and says what survives."""
     model = load(models["llama-3.1"])
@@ -352,14 +367,7 @@ def test_plain_language_model_ranks_by_log_likelihood(models, tmp_path, task_man
     from lm_eval import simple_evaluate
 
     folder = make_model(tmp_path / "lm", classifier=False)
-    rows = [{"prompt": "One?", "chosen": "long answer", "rejected": "short"}]
-    task = {
-        "task": "mine",
-        "class": PreferenceTask,
-        "dataset_path": "json",
-        "dataset_kwargs": {"data_files": write_rows(tmp_path / "rows.jsonl", rows)},
-        "test_split": "train",
-    }
+    task = preference_task([{"prompt": "One?", "chosen": "long answer", "rejected": "short"}], tmp_path)
     model = HFLM(pretrained=folder, device="cpu")
     results = simple_evaluate(model=model, tasks=[task], task_manager=task_manager, apply_chat_template=template)
     [sample] = results["samples"]["mine"]

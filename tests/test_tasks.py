@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ASSETS, FILTERED_README, NUMBERS, needs_assets, write_rows
+from conftest import ASSETS, FILTERED_README, NUMBERS, needs_assets, preference_task, write_rows
 from scripted import evaluate
 
-from skywork_rb_plugin import PreferenceTask, UserError, WeightedGroup
+from skywork_rb_plugin import UserError, WeightedGroup
 from skywork_rb_plugin.conversations import Conversation
 from skywork_rb_plugin.discovery import task_folder
 
@@ -28,19 +28,6 @@ def right_up_to(context, continuation):
 def length(context, continuation):
     """The longer response wins."""
     return len(continuation)
-
-
-def config(rows, tmp_path, **settings):
-    """A preference task on a local file, as a dict the host takes in place of a name."""
-    file = write_rows(tmp_path / "rows.jsonl", rows)
-    return {
-        "task": "mine",
-        "class": PreferenceTask,
-        "dataset_path": "json",
-        "dataset_kwargs": {"data_files": file},
-        "test_split": "train",
-        **settings,
-    }
 
 
 ROWS = [
@@ -131,7 +118,7 @@ def test_names_and_tags(task_manager):
 def test_metrics_filters_and_samples(task_manager, tmp_path):
     """All four metrics on rows with a win, a loss and a tie; --samples picks rows."""
     metrics = [{"metric": name} for name in ("acc", "margin", "ties", "bt_loss")]
-    task = config(ROWS, tmp_path, metric_list=metrics)
+    task = preference_task(ROWS, tmp_path, metric_list=metrics)
     results, _ = evaluate(length, [task], task_manager)
     row = results["results"]["mine"]
     assert row["acc,none"] == row["ties,none"] == pytest.approx(1 / 3)
@@ -145,7 +132,7 @@ def test_metrics_filters_and_samples(task_manager, tmp_path):
 
 def test_sample_logs_show_prompt_responses_and_scores(task_manager, tmp_path):
     """What the host writes with --log_samples, and the configuration as the user wrote it."""
-    task = config(ROWS, tmp_path, where={"kind": ["a", "b"]}, doc_to_text="{{prompt}}")
+    task = preference_task(ROWS, tmp_path, where={"kind": ["a", "b"]}, doc_to_text="{{prompt}}")
     results, _ = evaluate(length, [task], task_manager)
     sample = results["samples"]["mine"][0]
     assert [list(map(str, pair)) for pair in sample["arguments"]] == [
@@ -161,7 +148,7 @@ def test_sample_logs_show_prompt_responses_and_scores(task_manager, tmp_path):
 
 def test_system_instruction_and_chat_template_reach_the_conversation(task_manager, tmp_path):
     """--system_instruction becomes the system message; a model's own template gets the messages."""
-    task = config(ROWS, tmp_path)
+    task = preference_task(ROWS, tmp_path)
     _, model = evaluate(length, [task], task_manager, system_instruction="Be kind.")
     assert model.requests[0][0].messages[0] == {"role": "system", "content": "Be kind."}
 
@@ -192,7 +179,7 @@ def test_system_instruction_and_chat_template_reach_the_conversation(task_manage
 def test_predict_only_write_out_and_cached_requests(task_manager, tmp_path, monkeypatch, caplog):
     """The host's other ways to run: no metrics, a printed example, requests pickled and read back."""
     monkeypatch.setattr("lm_eval.caching.cache.PATH", str(tmp_path / "requests"))
-    group = {"task": "ours", "class": WeightedGroup, "members": [config(ROWS, tmp_path)]}
+    group = {"task": "ours", "class": WeightedGroup, "members": [preference_task(ROWS, tmp_path)]}
     results, _ = evaluate(length, [group], task_manager, predict_only=True)
     assert not any(key.startswith("acc") for key in {**results["results"]["ours"], **results["results"]["mine"]})
     with caplog.at_level("INFO", logger="lm_eval"):
@@ -206,11 +193,11 @@ def test_predict_only_write_out_and_cached_requests(task_manager, tmp_path, monk
 
 def test_groups_nest_take_inline_members_and_pass_metadata(task_manager, tmp_path):
     """A user's group with rewardbench, an inline task and an inline sub-group as members."""
-    inner = {"group": "inner", "weight": 3, "members": [{**config(ROWS, tmp_path), "task": "inner_task"}]}
+    inner = {"group": "inner", "weight": 3, "members": [{**preference_task(ROWS, tmp_path), "task": "inner_task"}]}
     group = {
         "task": "ours",
         "class": WeightedGroup,
-        "members": [{"task": "rewardbench", "weight": 5}, config(ROWS, tmp_path), inner],
+        "members": [{"task": "rewardbench", "weight": 5}, preference_task(ROWS, tmp_path), inner],
         "metadata": {"version": 2, "mark": "m"},
     }
 
@@ -233,14 +220,18 @@ def test_group_without_a_members_metric_is_not_available(task_manager, tmp_path)
         "class": WeightedGroup,
         "aggregate_metric_list": [{"metric": "margin"}],
         "members": [
-            {**config(ROWS, tmp_path), "metric_list": [{"metric": "margin"}]},
-            {**config(ROWS, tmp_path), "task": "other"},
+            {**preference_task(ROWS, tmp_path), "metric_list": [{"metric": "margin"}]},
+            {**preference_task(ROWS, tmp_path), "task": "other"},
         ],
     }
     results, _ = evaluate(length, [group], task_manager)
     assert results["results"]["ours"]["margin,none"] == "N/A"
     assert results["results"]["ours"]["margin_stderr,none"] == "N/A"
-    single = {**group, "members": [{**config(ROWS[:1], tmp_path)}], "aggregate_metric_list": [{"metric": "acc"}]}
+    single = {
+        **group,
+        "members": [{**preference_task(ROWS[:1], tmp_path)}],
+        "aggregate_metric_list": [{"metric": "acc"}],
+    }
     results, _ = evaluate(length, [single], task_manager)
     assert results["results"]["ours"]["acc,none"] == 1.0
     assert results["results"]["ours"]["acc_stderr,none"] == "N/A"
@@ -278,6 +269,18 @@ def test_users_yaml_beside_its_data(task_manager, tmp_path, monkeypatch):
     manager = TaskManager(include_path=str(tmp_path), include_defaults=False)
     results, _ = evaluate(length, ["my_pairs"], manager)
     assert results["results"]["my_pairs"]["acc,none"] == pytest.approx(1 / 3)
+
+
+def test_data_root_from_metadata(data_root, monkeypatch):
+    """`--metadata data_root=…` does what the environment variable does, for a group's members too."""
+    from lm_eval.tasks import TaskManager
+
+    monkeypatch.delenv("SKYWORK_RB_DATA_ROOT")
+    metadata = {"data_root": str(data_root)}
+    manager = TaskManager(include_path=str(task_folder()), include_defaults=False, metadata=metadata)
+    results, _ = evaluate(length, ["rewardbench"], manager, limit=1)
+    origin = results["configs"]["rewardbench_hep_go"]["metadata"]["data_origin"]
+    assert origin == f"local copy {data_root}/allenai/reward-bench"
 
 
 def test_changed_local_copy_is_read_again(task_manager, tmp_path, monkeypatch):
@@ -323,7 +326,7 @@ def test_row_count_and_shadowing_folder_are_said(task_manager, tmp_path, monkeyp
 def test_bad_yaml_gets_one_line(task_manager, tmp_path, settings, line):
     """What was found, what was expected, where."""
     with pytest.raises(UserError) as error:
-        task_manager.load([config(ROWS, tmp_path, **settings)])
+        task_manager.load([preference_task(ROWS, tmp_path, **settings)])
     assert line in str(error.value)
     assert "\n" not in str(error.value)
 

@@ -3,7 +3,7 @@
 import logging
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 
 import torch
@@ -161,7 +161,7 @@ class HFReward(HFLM):
             total=len(same), desc="Scoring", unit=" conversations", disable=disable_tqdm or self.rank != 0, smoothing=0
         )
         for batch in self._batches(list(same)):
-            scores = self._score([self._renderer.cut(list(ids)) for ids in batch])
+            scores = self._score([self._renderer.cut(ids) for ids in batch])
             bad = []
             for ids, score in zip(batch, scores, strict=True):
                 for i in same[ids]:
@@ -225,15 +225,15 @@ class HFReward(HFLM):
     def _batches(self, sequences: list[tuple[int, ...]]) -> Iterator[list[tuple[int, ...]]]:
         """Longest first, by the host's own collator, which also finds batch_size=auto."""
         self.batch_sizes = {}
-        # the host's detection takes (_, context, continuation) and leaves one token out
-        items = [(None, list(ids[: self.max_length]), [0]) for ids in sequences]
+        # the host's detection takes (_, context, continuation) and leaves out the last token
+        items = [(None, ids, (0,)) for ids in sequences]
         automatic = self.batch_size == "auto"
-        collator = Collator(list(zip(items, sequences, strict=True)), sort_fn=lambda pair: (-len(pair[1]), pair[1]))
-        schedule = (lambda i, pairs: self._batch_scheduler(i, [item for item, _ in pairs])) if automatic else None
-        for chunk in collator.get_batched(n=0 if automatic else int(self.batch_size), batch_fn=schedule):
-            yield [ids for _, ids in chunk]
+        collator = Collator(items, sort_fn=lambda item: (-len(item[1]), item[1]))
+        size, schedule = (0, self._batch_scheduler) if automatic else (int(self.batch_size), None)
+        for chunk in collator.get_batched(n=size, batch_fn=schedule):
+            yield [ids for _, ids, _ in chunk]
 
-    def _score(self, batch: list[list[int]]) -> list[float]:
+    def _score(self, batch: list[Sequence[int]]) -> list[float]:
         try:
             return self._scorer(batch, self.device)
         except torch.cuda.OutOfMemoryError as error:

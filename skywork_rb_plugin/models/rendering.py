@@ -87,7 +87,7 @@ class Renderer:
         if self._reads_clock:
             self.template_date = datetime.date.today().isoformat()
 
-    def cut(self, ids: list[int]) -> list[int]:
+    def cut(self, ids: Sequence[int]) -> Sequence[int]:
         """At most `max_length` tokens: the BOS, then the conversation's end."""
         if len(ids) <= self.max_length:
             return ids
