@@ -48,7 +48,7 @@ def test_demo_prefers_chosen_and_writes_everything(tmp_path):
     assert results["results"]["preference_demo"]["acc,none"] > 0.75
     for section in ("chat", "chat_hard", "safety", "reasoning"):
         assert results["results"][f"preference_demo_{section}"]["acc,none"] > 0.6
-        [log] = (tmp_path / "out").rglob(f"samples_preference_demo_{section}_*.jsonl")
+        [log] = (tmp_path / "out").rglob(f"samples_preference_demo_{section}_2*.jsonl")
         sample = json.loads(log.read_text().splitlines()[0])
         assert sample["doc"]["chosen"] == sample["arguments"]["gen_args_0"]["arg_1"]
         assert len(sample["resps"]) == 2
