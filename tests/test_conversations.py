@@ -120,6 +120,9 @@ def test_hosts_vocabulary():
     assert preferred_of(row, "answers", "[0, 2]") == [0, 2]
     assert preferred_of(row, "answers", lambda doc: doc["label"]) == [2]
     assert [c.response for c in choices_of(row, "input", "{{[output_1, output_2]}}")] == ["a", "b"]
+    messages = [{"role": "system", "content": "Brief!"}, {"role": "user", "content": "{{input}}?"}]
+    contents = [message["content"] for message in choices_of(row, messages, ["output_1", "output_2"])[0].messages]
+    assert contents == ["Brief!", "p?"]
 
 
 @pytest.mark.parametrize(

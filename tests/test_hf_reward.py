@@ -162,6 +162,16 @@ def test_soft_capped_model_never_runs_under_sdpa(models):
         load(models["gemma-2"], attn_implementation="sdpa")
 
 
+def test_loaded_model_and_parallelize(models):
+    """A model object, or one that accelerate places, scores as the folder does."""
+    expected = scores(load(models["qwen-3"]), PAIRS)
+    loaded = transformers.AutoModelForSequenceClassification.from_pretrained(models["qwen-3"])
+    tokenizer = transformers.AutoTokenizer.from_pretrained(models["qwen-3"])
+    given = HFReward(pretrained=loaded, tokenizer=tokenizer, batch_size=4)
+    assert scores(given, PAIRS) == pytest.approx(expected, abs=1e-6)
+    assert scores(load(models["qwen-3"], parallelize=True), PAIRS) == pytest.approx(expected, abs=1e-6)
+
+
 def test_language_model_is_no_reward_model(tmp_path):
     """transformers would fill the head with random numbers and go on."""
     folder = make_model(tmp_path / "lm", classifier=False)

@@ -65,6 +65,8 @@ class HFReward(HFLM):
         self._total_counts = self._counts
         super().__init__(pretrained, **kwargs)
         check_labels(self.model.config, self._name)
+        # again for a model that came loaded, or whose attention transformers chose
+        attention_for(self.model.config, self.model.config._attn_implementation, self.device.type)
         self._renderer = Renderer(self.tokenizer, chat_template, self.chat_template_args, self.max_length, self._name)
         self._pad_rule = pad_rule
         self._scorer = PaddedScorer(self.model, self._pooling_pad_id(), self.mixed_precision_dtype)

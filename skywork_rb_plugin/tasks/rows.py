@@ -81,18 +81,25 @@ def preferred_of(doc: Mapping, doc_to_choice: Field = None, doc_to_target: Field
 
 
 def resolve(doc: Mapping, field: Field):
-    """What a YAML field says of a row: a column's value, Jinja rendered, a function's result, or the value itself."""
+    """What a YAML field says of a row: a column's value, Jinja rendered, a function's result, or the value itself.
+
+    In a list of messages each content is a column or Jinja.
+    """
     if callable(field):
         return field(doc)
+    if is_messages(field):
+        return [{**message, "content": _text(doc, message["content"])} for message in field]
     if not isinstance(field, str):
         return field
-    if field in doc:
-        return doc[field]
-    if field.isidentifier():
+    if field.isidentifier() and field not in doc:
         raise ValueError(f"found no column {field!r}, expected one of {', '.join(doc)}")
+    return _text(doc, field)
+
+
+def _text(doc: Mapping, field: str):
     from lm_eval.utils import apply_template
 
-    return apply_template(field, doc)
+    return doc[field] if field in doc else apply_template(field, doc)
 
 
 def _choice(prompt: list[Message], response: object) -> Choice:
