@@ -19,7 +19,7 @@ class Conversation(str):
     """A prompt: the messages before the response, as a `str` that differs whenever a role or a content differs.
 
     The text is `User: …` turns ending in `Assistant: `; a conversation that such text could not tell apart from
-    another one is written as JSON instead. `text` replaces it where the host rendered a chat template itself.
+    another one is written as JSON instead.
 
     Raises:
         ValueError: a message is not a mapping with a string `role` and a string `content`.
@@ -27,15 +27,15 @@ class Conversation(str):
 
     messages: tuple[Message, ...]
 
-    def __new__(cls, messages: Sequence[Mapping], text: str | None = None):
+    def __new__(cls, messages: Sequence[Mapping]):
         """Check the messages and write their text."""
         messages = tuple(check_message(message) for message in messages)
-        self = super().__new__(cls, _text_of(messages) if text is None else text)
+        self = super().__new__(cls, _text_of(messages))
         self.messages = messages
         return self
 
     def __reduce__(self):
-        return type(self), (self.messages, str(self))
+        return type(self), (self.messages,)
 
 
 def check_message(message: object) -> Message:

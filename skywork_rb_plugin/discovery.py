@@ -5,6 +5,7 @@ Called by the start-up file right after the host's own modules, or by `register(
 
 import functools
 import logging
+from collections import deque
 from pathlib import Path
 
 from skywork_rb_plugin.errors import show_user_errors_plainly
@@ -17,9 +18,8 @@ MODELS = {"hf-reward": "skywork_rb_plugin.models.hf_reward:HFReward"}
 
 _PACKAGE = Path(__file__).resolve().parent
 
-# what TaskIndex.build returned last, and whether our folder was in it
-_last_index: dict = {}
-_last_has_our_folder = False
+# what TaskIndex.build returned for the last few TaskManagers, newest last
+_indexes: deque[dict] = deque(maxlen=4)
 
 
 def task_folder() -> Path:
@@ -64,23 +64,35 @@ def add_task_folder() -> None:
 def _with_our_folder(build, default_folder: Path):
     @functools.wraps(build)
     def build_with_our_folder(paths, **kwargs):
-        global _last_index, _last_has_our_folder
         paths = list(paths)
         places = [i for i, path in enumerate(paths) if Path(path) == default_folder]
         if places and task_folder() not in paths:
             paths.insert(places[0] + 1, task_folder())
-        _last_index, _last_has_our_folder = build(paths, **kwargs), task_folder() in paths
-        return _last_index
+        _indexes.append(build(paths, **kwargs))
+        return _indexes[-1]
 
     build_with_our_folder.without_plugin = build
     return build_with_our_folder
 
 
-def task_index(*folders: Path) -> dict:
-    """The index in which a group finds its members: the host's last one, before our folder's and `folders`' own."""
-    if _last_has_our_folder:
-        return _last_index
+def task_index(group_file: Path | None) -> dict:
+    """The index in which a group finds its members.
+
+    Args:
+        group_file: the group's YAML; the index of the newest TaskManager that knows it is taken. None for a group that
+            came as a dict: the newest index, with our folder's tasks where it lacks them.
+    """
     from lm_eval.tasks._index import TaskIndex
 
+    if group_file is not None:
+        for index in reversed(_indexes):
+            if any(entry.yaml_path == group_file for entry in index.values()):
+                return index
     build = getattr(TaskIndex.build, "without_plugin", TaskIndex.build)
-    return {**build(dict.fromkeys([task_folder(), *folders])), **_last_index}
+    folders = [task_folder()] if group_file is None else [task_folder(), group_file.parent]
+    newest = _indexes[-1] if _indexes else {}
+    if group_file is None and any(
+        entry.yaml_path and task_folder() in entry.yaml_path.parents for entry in newest.values()
+    ):
+        return newest
+    return {**build(dict.fromkeys(folders)), **newest}

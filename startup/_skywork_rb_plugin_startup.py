@@ -14,7 +14,7 @@ HOOKS = {"lm_eval.models": "register_models", "lm_eval.tasks._index": "add_task_
 def start():
     """Wait for the host's modules. Never raises."""
     try:
-        if not any(isinstance(finder, Finder) for finder in sys.meta_path):
+        if not any(is_ours(finder) for finder in sys.meta_path):
             sys.meta_path.insert(0, Finder())
     except Exception as error:
         complain(error)
@@ -39,6 +39,8 @@ def complain(error):
 class Finder:
     """Finds nothing itself; has the plugin run after the module that another finder found."""
 
+    belongs_to = "skywork-rb-plugin"
+
     def find_spec(self, name, path=None, target=None):
         """Let the other finders find `name`; if it is one we wait for, run our hook after it has run."""
         if name not in HOOKS or switched_off():
@@ -60,10 +62,15 @@ class Finder:
             return None
 
 
+def is_ours(finder):
+    """Whether `finder` is a Finder, also one from before a reload of this module."""
+    return getattr(finder, "belongs_to", None) == Finder.belongs_to
+
+
 def first_spec(name, path, target):
     """The spec that Python would use without us."""
     for finder in sys.meta_path:
-        if not isinstance(finder, Finder):
+        if not is_ours(finder):
             spec = finder.find_spec(name, path, target)
             if spec is not None:
                 return spec

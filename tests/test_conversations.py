@@ -47,6 +47,7 @@ def test_text_reads_naturally():
 
 def test_system_instruction_goes_before_the_rows_own():
     """Two system messages would break most templates."""
+    assert choices_of({"m": [USER], "chosen": "a", "rejected": "b"}, "{{ m }}")[0].messages == (USER,)
     messages = [{"role": "system", "content": "Be brief."}, USER]
     assert with_system(messages, "Be kind.")[0] == {"role": "system", "content": "Be kind.\n\nBe brief."}
     assert with_system([USER], "Be kind.") == [{"role": "system", "content": "Be kind."}, USER]
@@ -136,6 +137,8 @@ def test_hosts_vocabulary():
         ({"chosen": [BLUE], "rejected": [GREEN]}, (), "found a response without a prompt"),
         ({"chosen": "Yes.", "rejected": "No."}, (), "found no prompt"),
         ({"chosen": [USER], "rejected": [USER]}, (), "ends with a user message"),
+        ({"prompt": None, "chosen": "It is 4", "rejected": "It is 5"}, (), "found no prompt (null)"),
+        ({"prompt": "p", "a b": "x", "b": "y"}, (None, ["a b ", "b"]), "found no column 'a b '"),
     ],
 )
 def test_unreadable_rows_say_what_was_found(row, fields, line):

@@ -14,6 +14,7 @@ from lm_eval.models.huggingface import HFLM
 from sqlitedict import SqliteDict
 
 from skywork_rb_plugin import Conversation, HFReward, UserError
+from skywork_rb_plugin.models import score_cache
 
 TEXTS = ["a short one", "a much longer response that goes on for a while, and on", "x", "the quick brown fox " * 5]
 
@@ -98,7 +99,7 @@ def test_pooling_follows_the_configs_pad_token(tmp_path, caplog):
     (tmp_path / "none" / "config.json").write_text(json.dumps({**config, "pad_token_id": None}))
     last = by_hand(without, messages)
     assert scores(load(without), pair)[0] == pytest.approx(last, abs=1e-5)
-    assert "names no pad token: scores are read at the last token" in caplog.text
+    assert "are read at '<|end|>' (pad token of the config: None)" in caplog.text
     before = scores(load(with_pad), pair)
     assert before[0] != pytest.approx(last, abs=1e-3)
     assert scores(load(without, pad_rule="reference"), pair) == pytest.approx(before, abs=1e-6)
@@ -243,6 +244,9 @@ def test_template_that_reads_the_clock_is_said_and_recorded(tmp_path, caplog):
     model = load(folder)
     assert "puts today's date" in caplog.text
     assert model.get_model_info()["reward"]["chat_template_date"] == datetime.date.today().isoformat()
+    newline = "\n" + TEMPLATE.replace("{{ bos_token }}", "{{ bos_token }}\n")
+    steady = load(make_model(tmp_path / "newline", tokenizer=make_tokenizer(template=newline)))
+    assert steady.get_model_info()["reward"]["chat_template_date"] is None
     caplog.clear()
     fixed = load(folder, chat_template_args={"date_string": "26 Jul 2024"})
     assert "puts today's date" not in caplog.text
@@ -277,6 +281,60 @@ def test_batch_size_auto_gives_the_same_scores(models):
     model = load(models["llama-3.1"], batch_size="auto", max_batch_size=8)
     assert scores(model, PAIRS) == pytest.approx(scores(load(models["llama-3.1"]), PAIRS), abs=1e-5)
     assert model.batch_sizes == {0: 8}
+    few = load(models["llama-3.1"], batch_size="auto:4", max_batch_size=8)
+    assert scores(few, PAIRS[1:]) == pytest.approx(scores(model, PAIRS[1:]), abs=1e-5)
+
+
+def test_running_out_of_memory_is_one_line(models, monkeypatch):
+    """auto halves the batch; a fixed size says what to change."""
+
+    def too_large(batch, device):
+        if len(batch) > 2:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+        return [0.0] * len(batch)
+
+    fixed, auto = load(models["llama-3.1"]), load(models["llama-3.1"], batch_size="auto", max_batch_size=8)
+    monkeypatch.setattr(fixed, "_scorer", too_large)
+    monkeypatch.setattr(auto, "_scorer", too_large)
+    with pytest.raises(UserError, match=r"out of memory with 4 conversations of up to \d+ tokens; expected a smaller"):
+        scores(fixed, PAIRS)
+    assert len(scores(auto, PAIRS)) == 6
+    assert auto.batch_sizes == {0: 2}
+
+
+def test_mixed_precision_runs_under_autocast(models):
+    """The host's mixed_precision_dtype changes the arithmetic, not the weights."""
+    mixed = load(models["qwen-3"], mixed_precision_dtype="bfloat16")
+    assert mixed.model.dtype == torch.float32
+    found, exact = scores(mixed, PAIRS), scores(load(models["qwen-3"]), PAIRS)
+    assert found != pytest.approx(exact, abs=1e-4)
+    assert found == pytest.approx(exact, abs=0.2)
+
+
+def test_pad_token_that_no_text_contains(tmp_path, models):
+    """-1 in a config skips nothing and must not be looked up in the embeddings."""
+    folder = shutil.copytree(models["llama-3.1"], tmp_path / "m")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "pad_token_id": -1}))
+    assert scores(load(folder), PAIRS) == pytest.approx(scores(load(models["llama-3.1"]), PAIRS), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"maxlength": 9}, r"could not load .*maxlength"),
+        ({"pretrained": "no/such-model"}, r"found no model 'no/such-model', expected a folder or a hub name"),
+        ({"tokenizer": "no/such-tokenizer"}, r"could not load .*no/such-tokenizer"),
+        ({"chat_template": "absent.jinja"}, r"found no file 'absent.jinja' for chat_template"),
+        ({"chat_template": "{% for %}" + "x" * 300}, r"chat template of .* refuses a conversation with the roles user"),
+        ({"pad_rule": "left"}, r"found pad_rule=left, expected config or reference"),
+    ],
+)
+def test_bad_model_arguments_get_one_line(models, options, line):
+    """Whatever transformers raises, the last line says what to look at."""
+    with pytest.raises(UserError, match=line) as error:
+        HFReward(**{"pretrained": models["llama-3.1"], "device": "cpu", **options})
+    assert "\n" not in str(error.value)
 
 
 def test_contexts_of_the_hosts_own_tasks(models):
@@ -338,6 +396,10 @@ def test_cache_of_another_model_is_refused(models, tmp_path):
         ({"max_length": 100}, r"was made with max length 512, this run has 100"),
         ({"attn_implementation": "eager"}, r"was made with attention sdpa, this run has eager"),
         ({"chat_template": str(other_template)}, r"was made with chat template \w+, this run has"),
+        ({"pad_rule": "reference"}, r"was made with pad rule config, this run has reference"),
+        ({"mixed_precision_dtype": "bfloat16"}, r"was made with mixed precision None, this run has torch.bfloat16"),
+        ({"rms_norm_eps": 0.5}, r"was made with config \w+, this run has"),
+        ({"use_fast_tokenizer": True}, r"was made with files \[\], this run has"),
     ):
         with pytest.raises(UserError, match=line):
             load(models["llama-3.1"], **options).set_cache_hook(Hook(tmp_path / "a.db"))
@@ -353,9 +415,37 @@ def test_retrained_weights_in_the_same_folder_are_another_model(tmp_path):
     """The cache goes by the files' content, not by the folder's name."""
     folder = make_model(tmp_path / "m")
     load(folder).set_cache_hook(Hook(tmp_path / "a.db"))
+    (tmp_path / "m" / "cache_rank0.db").write_text("a cache in the model's own folder changes nothing")
+    load(folder).set_cache_hook(Hook(tmp_path / "a.db"))
+    loaded = transformers.AutoModelForSequenceClassification.from_pretrained(folder)
     make_model(folder, initializer_range=0.1)
     with pytest.raises(UserError, match="was made with revision files"):
         load(folder).set_cache_hook(Hook(tmp_path / "a.db"))
+    other = transformers.AutoModelForSequenceClassification.from_pretrained(folder)
+    HFReward(pretrained=loaded, tokenizer=make_tokenizer()).set_cache_hook(Hook(tmp_path / "b.db"))
+    with pytest.raises(UserError, match="was made with revision weights"):
+        HFReward(pretrained=other, tokenizer=make_tokenizer()).set_cache_hook(Hook(tmp_path / "b.db"))
+
+
+def test_revision_and_adapter_are_part_of_a_cache(models):
+    """A hub model's commit, and the adapter on it, are in the fingerprint."""
+    model = load(models["llama-3.1"])
+    prints = []
+    for commit, adapter in (("abc", None), ("def", None), ("abc", "some/adapter")):
+        model.pretrained, model.model.config._commit_hash, model.peft = "hub/model", commit, adapter
+        prints.append(score_cache.fingerprint(model, model._renderer, "config", {}))
+    assert prints[0]["revision"] == "abc"
+    assert prints[0] != prints[1]
+    assert prints[0] != prints[2]
+
+
+def test_tasks_that_share_conversations_share_a_cache(models, tmp_path):
+    """mt-bench-med and -hard have conversations in common: of a document, one response may be in the cache already."""
+    model = load(models["llama-3.1"])
+    model.set_cache_hook(Hook(tmp_path / "a.db"))
+    model.loglikelihood(requests([("Q", [" yes", " no"])], task="med"))
+    partly = requests([("Q", [" yes", " other"]), ("R", [" yes", " no"])], task="hard")[1:]
+    assert len(model.loglikelihood(partly)) == 3
 
 
 def test_resumed_document_with_one_request_left_is_scored(models, tmp_path):

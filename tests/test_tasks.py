@@ -91,7 +91,11 @@ def test_limit_keeps_official_weights_and_says_so(task_manager, caplog):
     weights = {subset: 984 if subset == "math-prm" else 164 for subset in subsets}
     expected = sum(table["rewardbench_" + s.replace("-", "_")]["acc,none"] * w for s, w in weights.items()) / 1968
     assert table["rewardbench::reasoning"]["acc,none"] == pytest.approx(expected, abs=1e-12)
-    assert "Group rewardbench is an estimate: 230 of 2985 documents" in caplog.text.replace("lm_eval.", "")
+    assert "Group rewardbench is an estimate: 230 of 2985 documents" in caplog.text
+    caplog.clear()
+    with caplog.at_level("WARNING", logger="lm_eval"):
+        evaluate(right_up_to, ["rewardbench"], task_manager, log_samples=False)
+    assert "estimate" not in caplog.text
 
 
 def test_every_yaml_loads_and_builds_its_first_request(task_manager):
@@ -241,8 +245,7 @@ def test_group_from_a_file_without_the_hook(task_manager, tmp_path, monkeypatch)
     """A TaskManager with only --include_path, as where the start-up file is absent, still finds the members."""
     from lm_eval.tasks import TaskManager
 
-    monkeypatch.setattr("skywork_rb_plugin.discovery._last_index", {})
-    monkeypatch.setattr("skywork_rb_plugin.discovery._last_has_our_folder", False)
+    monkeypatch.setattr("skywork_rb_plugin.discovery._indexes", [])
     monkeypatch.setattr("lm_eval.tasks._index.TaskIndex.build", task_build_without_plugin())
     manager = TaskManager(include_path=str(task_folder()), include_defaults=False)
     groups = manager.load(["rewardbench"])["groups"]
@@ -254,6 +257,64 @@ def task_build_without_plugin():
     from lm_eval.tasks._index import TaskIndex
 
     return staticmethod(getattr(TaskIndex.build, "without_plugin", TaskIndex.build))
+
+
+def test_group_finds_members_of_its_own_task_manager(task_manager, tmp_path):
+    """Not of one that was made later."""
+    from lm_eval.tasks import TaskManager
+
+    folder = tmp_path / "deep"
+    folder.mkdir()
+    write_rows(folder / "pairs.jsonl", ROWS)
+    (folder / "group.yaml").write_text(
+        "task: ours\nclass: !function skywork_rb_plugin.WeightedGroup\nmembers: [my_pairs]\n"
+    )
+    (tmp_path / "mine.yaml").write_text(
+        "class: !function skywork_rb_plugin.PreferenceTask\ntask: my_pairs\ndataset_path: json\n"
+        "dataset_kwargs: {data_files: {test: deep/pairs.jsonl}}\ntest_split: test\n"
+    )
+    first = TaskManager(include_path=str(tmp_path), include_defaults=False)
+    TaskManager(include_path=str(task_folder()), include_defaults=False)
+    assert list(first.load(["ours"])["tasks"]) == ["my_pairs"]
+
+
+def test_registering_twice_changes_nothing(task_manager):
+    """The hook wraps the host's function once."""
+    from lm_eval.tasks._index import TaskIndex
+
+    from skywork_rb_plugin import register
+
+    build = TaskIndex.build
+    register()
+    assert TaskIndex.build is build
+    assert not hasattr(build.without_plugin, "without_plugin")
+
+
+def test_cached_requests_know_the_rows_and_how_they_are_read(task_manager, tmp_path, monkeypatch):
+    """The host's own key holds neither: changed rows, settings or --samples must not get old requests."""
+    monkeypatch.setattr("lm_eval.caching.cache.PATH", str(tmp_path / "requests"))
+
+    def accuracy(rows, **options):
+        settings = options.pop("settings", {})
+        task = preference_task(rows, tmp_path, **settings)
+        return evaluate(length, [task], task_manager, cache_requests=True, **options)[0]["results"]["mine"]["acc,none"]
+
+    assert accuracy(ROWS[:2]) == 0.5
+    assert accuracy(ROWS[:1]) == 1.0
+    assert accuracy(ROWS, samples={"mine": [1, 2]}) == 0.0
+    assert accuracy(ROWS, limit=1) == 1.0
+    assert accuracy(ROWS, settings={"where": {"kind": "b"}}) == 0.0
+    assert accuracy(ROWS) == pytest.approx(1 / 3)
+
+
+def test_not_finite_score_of_any_model_is_an_error(task_manager, tmp_path):
+    """Comparisons with NaN would count as wrong, or even as right."""
+    with pytest.raises(UserError, match=r"task mine, row 0 \(id 7\): found scores \[nan, 1.0\], expected finite"):
+        evaluate(
+            lambda context, response: math.nan if "long" in response else 1.0,
+            [preference_task(ROWS, tmp_path)],
+            task_manager,
+        )
 
 
 def test_users_yaml_beside_its_data(task_manager, tmp_path, monkeypatch):
@@ -318,6 +379,13 @@ def test_row_count_and_shadowing_folder_are_said(task_manager, tmp_path, monkeyp
         ({"num_fewshot": 2}, "found num_fewshot 2, expected 0"),
         ({"output_type": "generate_until"}, "found output_type 'generate_until', expected 'pairwise_preference'"),
         ({"metric_list": [{"metric": "bleu"}]}, "found metric 'bleu', expected one of acc, margin, ties, bt_loss"),
+        ({"metric_list": [{"metric": len}]}, "found metric <built-in function len>, expected one of acc"),
+        ({"where": "a"}, "found where: a, expected {column: value}"),
+        ({"gen_prefix": "Answer:"}, "found gen_prefix, which a preference task does not use"),
+        ({"dataset_path": None}, "found no dataset_path, expected a hub name"),
+        ({"doc_to_text": "{{promt}}"}, "mine, row 0 (id 7): UndefinedError: 'promt' is undefined"),
+        ({"doc_to_text": [{"role": "user"}]}, "row 0 (id 7): found {'role': 'user'}, expected a message"),
+        ({"doc_to_choice": ["response a", "chosen"]}, "found no column 'response a', expected one of id"),
         ({"wher": {"kind": "a"}}, "found wher, expected the host's task keys or doc_to_text"),
         ({"doc_to_text": "question"}, "mine, row 0 (id 7): found no column 'question', expected one of id"),
         ({"dataset_kwargs": {"data_files": "absent.jsonl"}}, "could not load the json files absent.jsonl"),
@@ -347,6 +415,16 @@ def test_absent_dataset_names_the_command_that_mends_it(task_manager, monkeypatc
         ({"members": ["rewardbench_hep_go"] * 2}, "found rewardbench_hep_go twice"),
         ({"members": [{"members": ["rewardbench_hep_go"]}]}, "found a sub-group without a name"),
         ({"members": ["rewardbench_hep_go"], "weights": [1]}, "found weights, expected only"),
+        ({"members": [5]}, "found member 5, expected a name, or a mapping with `task: NAME`"),
+        ({"members": [{"task": ["a", "b"]}]}, "found member {'task': ['a', 'b']}, expected a name"),
+        (
+            {"members": ["rewardbench", {"task": "rewardbench_hep_go", "where": {"id": [1, 3]}}]},
+            "found rewardbench_hep_go more than once, with different settings",
+        ),
+        (
+            {"members": ["rewardbench_hep_go"], "aggregate_metric_list": {"metric": "acc", "weight_by_size": False}},
+            "found ['weight_by_size'] in aggregate_metric_list, expected only `metric` and `filter_list`",
+        ),
     ],
 )
 def test_bad_group_gets_one_line(task_manager, settings, line):
@@ -354,6 +432,38 @@ def test_bad_group_gets_one_line(task_manager, settings, line):
     with pytest.raises(UserError) as error:
         task_manager.load([{"task": "ours", "class": WeightedGroup, **settings}])
     assert line in str(error.value)
+
+
+def test_group_that_names_itself(tmp_path):
+    """One line, no endless recursion."""
+    from lm_eval.tasks import TaskManager
+
+    (tmp_path / "loop.yaml").write_text(
+        "task: loop\nclass: !function skywork_rb_plugin.WeightedGroup\nmembers: [loop]\n"
+    )
+    manager = TaskManager(include_path=str(tmp_path), include_defaults=False)
+    with pytest.raises(UserError, match="group loop: found itself among its members"):
+        manager.load(["loop"])
+
+
+def test_stock_group_as_member_takes_overrides(task_manager, tmp_path):
+    """The host's groups hand overrides to their tasks, which keep their names."""
+    from lm_eval.tasks import TaskManager
+
+    write_rows(tmp_path / "pairs.jsonl", ROWS)
+    (tmp_path / "mine.yaml").write_text(
+        "class: !function skywork_rb_plugin.PreferenceTask\ntask: my_pairs\ndataset_path: json\n"
+        "dataset_kwargs: {data_files: pairs.jsonl}\ntest_split: train\n"
+    )
+    (tmp_path / "stock.yaml").write_text("group: stock\ntask: [my_pairs]\naggregate_metric_list: [{metric: acc}]\n")
+    (tmp_path / "ours.yaml").write_text(
+        "task: ours\nclass: !function skywork_rb_plugin.WeightedGroup\n"
+        "members: [{group: stock, weight: 2, where: {kind: a}}]\n"
+    )
+    manager = TaskManager(include_path=str(tmp_path), include_defaults=False)
+    results, _ = evaluate(length, ["ours"], manager)
+    assert results["results"]["ours"]["acc,none"] == 1.0
+    assert results["n-samples"]["my_pairs"]["original"] == 1
 
 
 def test_base_files_hold_the_pinned_revision():

@@ -8,6 +8,7 @@ from importlib.resources import files
 
 import torch
 import transformers
+from accelerate.utils import find_executable_batch_size
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 from lm_eval.models.utils import Collator
@@ -18,9 +19,9 @@ from skywork_rb_plugin.conversations import Conversation, Message
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.heads.sequence_classification import CheckedLoader, attention_for, check_labels
 from skywork_rb_plugin.models import score_cache
-from skywork_rb_plugin.models.rendering import Renderer
+from skywork_rb_plugin.models.rendering import PROBE, Renderer
 from skywork_rb_plugin.models.requests import cannot_answer, conversation_of, not_finite, refuse_unrankable
-from skywork_rb_plugin.scoring.padded import PaddedScorer, PadRule, pad_id_for_pooling
+from skywork_rb_plugin.scoring.padded import PaddedScorer, PadRule, pad_id_for_pooling, pooled_index
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
 
@@ -63,7 +64,17 @@ class HFReward(HFLM):
         self._database = None
         self._counts = torch.zeros(2, dtype=torch.long)  # conversations scored and truncated, on this rank
         self._total_counts = self._counts
-        super().__init__(pretrained, **kwargs)
+        try:
+            super().__init__(pretrained, **kwargs)
+        except UserError:
+            raise
+        except Exception as error:
+            # transformers and accelerate raise all kinds, some of many lines
+            raise UserError(
+                f"could not load {self._name}: {type(error).__name__}: {' '.join(str(error).split())[:400]} (check "
+                "--model_args; LMEVAL_LOG_LEVEL=DEBUG shows where)"
+            ) from error
+        self._options = {key: value for key, value in kwargs.items() if key in score_cache.FILE_OPTIONS}
         check_labels(self.model.config, self._name)
         # again for a model that came loaded, or whose attention transformers chose
         attention_for(self.model.config, self.model.config._attn_implementation, self.device.type)
@@ -102,13 +113,17 @@ class HFReward(HFLM):
         loader.check(self._model.config)
 
     def _pooling_pad_id(self) -> int | None:
-        pad_id = pad_id_for_pooling(self.model.config, self._own_pad_id, self.tokenizer.eos_token_id, self._pad_rule)
-        if pad_id is None:
+        eos = self.tokenizer.eos_token_id
+        pad_id = pad_id_for_pooling(self.model.config, self._own_pad_id, eos, self._pad_rule)
+        [ids] = self._renderer.encode([PROBE])
+        other = pad_id_for_pooling(self.model.config, self._own_pad_id, eos, "reference")
+        here, there = pooled_index(ids, pad_id), pooled_index(ids, other)
+        if here != there:
             logger.warning(
-                "The config of %s names no pad token: scores are read at the last token. The reference implementation "
-                "takes the tokenizer's pad token instead and may read them elsewhere; pad_rule=reference imitates it.",
-                self._name,
-            )
+                "Scores of %s are read at %r (pad token of the config: %s). The reference implementation takes pad token "
+                "%s from the tokenizer and reads them at %r; pad_rule=reference imitates it.",
+                self._name, self.tokenizer.decode(ids[here]), pad_id, other, self.tokenizer.decode(ids[there]),
+            )  # fmt: skip
         return pad_id
 
     # ranks: HFLM sets them only with several GPUs, and to the index within one node
@@ -203,7 +218,9 @@ class HFReward(HFLM):
         """
         self._database = cache_hook.dbdict
         if self._database is not None:
-            score_cache.claim(self._database, score_cache.fingerprint(self, self._renderer, self._pad_rule))
+            score_cache.claim(
+                self._database, score_cache.fingerprint(self, self._renderer, self._pad_rule, self._options)
+            )
         super().set_cache_hook(cache_hook)
 
     def get_model_info(self) -> dict:
@@ -225,15 +242,12 @@ class HFReward(HFLM):
     # scoring
 
     def _batches(self, sequences: list[tuple[int, ...]]) -> Iterator[list[tuple[int, ...]]]:
-        """Longest first, by the host's own collator, which also finds batch_size=auto."""
+        """Longest first, by the host's own collator."""
         self.batch_sizes = {}
-        # the host's detection takes (_, context, continuation) and leaves out the last token
-        items = [(None, ids, (0,)) for ids in sequences]
         automatic = self.batch_size == "auto"
-        collator = Collator(items, sort_fn=lambda item: (-len(item[1]), item[1]))
+        collator = Collator(sequences, sort_fn=lambda ids: (-len(ids), ids))
         size, schedule = (0, self._batch_scheduler) if automatic else (int(self.batch_size), None)
-        for chunk in collator.get_batched(n=size, batch_fn=schedule):
-            yield [ids for _, ids, _ in chunk]
+        yield from collator.get_batched(n=size, batch_fn=schedule)
 
     def _score(self, batch: list[Sequence[int]]) -> list[float]:
         try:
@@ -244,9 +258,27 @@ class HFReward(HFLM):
                 "--batch_size (or auto); scores finished before survive only under --use_cache"
             ) from error
 
-    def _model_call(self, inps: torch.Tensor, attn_mask=None, labels=None) -> torch.Tensor:
-        """One forward pass, for the host's detection of batch_size=auto."""
-        return torch.tensor(self._scorer(inps.tolist(), self.device))
+    def _batch_scheduler(self, position: int, sequences: Sequence[tuple[int, ...]]) -> int:
+        """The size of the next batch for `--batch_size auto` and `auto:N`, as the host finds it, with few items too.
+
+        Each rank finds its own: one whose answers all come from a cache is not there to agree with.
+        """
+        section = position // max(1, int(len(sequences) / self.batch_schedule))
+        if section not in self.batch_sizes:
+
+            @find_executable_batch_size(starting_batch_size=self.max_batch_size)
+            def largest(batch_size: int) -> int:
+                self._scorer([self._renderer.cut(sequences[position])] * batch_size, self.device)
+                return batch_size
+
+            try:
+                self.batch_sizes[section] = largest()
+            except RuntimeError as error:
+                if "No executable batch size found" not in str(error):
+                    raise
+                self.batch_sizes[section] = 1
+            logger.info("Batches of %d conversations from number %d on.", self.batch_sizes[section], position)
+        return self.batch_sizes[section]
 
     def _count(self, same: dict[tuple[int, ...], list[int]]) -> None:
         truncated = sum(len(ids) > self.max_length for ids in same)

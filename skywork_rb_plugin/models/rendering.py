@@ -5,15 +5,14 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import jinja2
 import transformers
 
 from skywork_rb_plugin.conversations import Message
 from skywork_rb_plugin.errors import UserError
 
-# put before a template, this macro hides transformers' clock from it
-_STOPPED_CLOCK = "{%- macro strftime_now(format) -%}1970{%- endmacro -%}"
-_PROBE = ({"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"})
+# put before a template, this macro hides transformers' clock from it; `+` keeps a newline that follows
+_STOPPED_CLOCK = "{%- macro strftime_now(format) -%}1970{%- endmacro +%}"
+PROBE = ({"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"})
 
 
 class Renderer:
@@ -45,7 +44,7 @@ class Renderer:
         self.template = find_template(tokenizer, chat_template, name)
         self._args = dict(template_args)
         self.template_date: str | None = None  # the date that the template put into every prompt, if it reads the clock
-        self._reads_clock = self.render(_PROBE) != self.render(_PROBE, _STOPPED_CLOCK + self.template)
+        self._reads_clock = self.render(PROBE) != self.render(PROBE, _STOPPED_CLOCK + self.template)
         self._note_date()
 
     @property
@@ -66,11 +65,13 @@ class Renderer:
                 tokenize=False,
                 **self._args,
             )
-        except jinja2.exceptions.TemplateError as error:
+        except Exception as error:
+            # a template may raise anything; its syntax is checked at the first rendering
             roles = ", ".join(message["role"] for message in messages)
+            has_system = "leave out --system_instruction, or " if "system" in roles else ""
             raise UserError(
-                f"the chat template of {self.name} refuses a conversation with the roles {roles}: {error}; leave out "
-                "--system_instruction, or give another chat_template=FILE in --model_args"
+                f"the chat template of {self.name} refuses a conversation with the roles {roles}: "
+                f"{' '.join(str(error).split())}; {has_system}give another chat_template=FILE in --model_args"
             ) from error
 
     def encode(self, conversations: Sequence[Sequence[Message]]) -> list[list[int]]:
@@ -113,11 +114,14 @@ def find_template(tokenizer: transformers.PreTrainedTokenizerBase, wanted: str |
             f"{' (or chat_template=NAME)' if templates else ''}, tokenizer=MODEL_THAT_HAS_ONE in --model_args, or a file "
             "chat_template.jinja in the model's folder"
         )
-    if Path(wanted).is_file():
-        return Path(wanted).read_text(encoding="utf-8")
-    if wanted in templates:
-        return templates[wanted]
     if "{%" in wanted or "{{" in wanted:
         return wanted
+    if Path(wanted).is_file():
+        try:
+            return Path(wanted).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"can't read chat_template {wanted!r} ({error}), expected a Jinja file in UTF-8") from error
+    if wanted in templates:
+        return templates[wanted]
     known = f" or one of {', '.join(templates)}" if isinstance(own, dict) else ""
     raise UserError(f"found no file {wanted!r} for chat_template, expected a Jinja file{known}")

@@ -20,27 +20,29 @@ def conversation_of(context: str, continuation: str) -> Sequence[Message]:
     return [*messages, {"role": "assistant", "content": continuation}]
 
 
-def refuse_unrankable(requests: Sequence[Instance], known: set[str]) -> set[str]:
+def refuse_unrankable(requests: Sequence[Instance], known: set[str] | None) -> set[str]:
     """Check that every document has several continuations; returns the tasks' names.
 
     Args:
         requests: `loglikelihood` requests.
-        known: tasks that were seen whole before; of their documents single requests may be left.
+        known: with a cache that already holds scores, the tasks that were seen whole before: of documents, and of whole
+            tasks that share conversations with others, single requests may be left. None without such a cache.
 
     Raises:
         UserError: a document has a single continuation, so that there is nothing to rank.
     """
-    continuations = defaultdict(set)
+    found = defaultdict(set)
     for request in requests:
         if request.task_name is not None:
-            continuations[request.task_name, request.doc_id].add(request.idx)
-    for (task, document), indices in continuations.items():
-        if len(indices) == 1 and task not in known:
+            # some continuations may be in the cache: then a task is judged as a whole
+            found[request.task_name, request.doc_id if known is None else "any"].add(request.idx)
+    for (task, document), indices in found.items():
+        if indices == {0} and task not in (known or ()):
             raise UserError(
                 f"task {task}, document {document}: found one continuation, expected several: a reward model ranks "
                 f"responses and has no likelihoods; leave {task} out of --tasks, or score it with --model hf"
             )
-    return {task for task, _ in continuations}
+    return {task for task, _ in found}
 
 
 def cannot_answer(requests: Sequence[Instance], what: str) -> UserError:

@@ -1,7 +1,9 @@
 """PreferenceTask: prompts with two or more responses, of which some are preferred."""
 
 import functools
+import hashlib
 import logging
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -22,6 +24,11 @@ logger = logging.getLogger(f"lm_eval.{__name__}")
 OUTPUT_TYPE = "pairwise_preference"
 # keys of the YAML that are ours: the host's checks of row 0 would choke on message lists
 _OWN_KEYS = ("doc_to_text", "doc_to_choice", "doc_to_target", "where", "official_rows")
+# keys of the host that would be ignored in silence
+_UNUSED_KEYS = {
+    "doc_to_audio", "doc_to_image", "fewshot_config", "fewshot_split", "gen_prefix", "generation_kwargs", "repeats",
+    "target_delimiter", "use_prompt",
+}  # fmt: skip
 
 register_metrics()
 
@@ -40,15 +47,24 @@ class PreferenceTask(ConfigurableTask):
     """
 
     def __init__(self, config: Mapping | None = None) -> None:
-        config = dict(config or {})
-        config.pop("class", None)
-        self._own = {key: config.pop(key) for key in _OWN_KEYS if config.get(key) is not None}
+        config = {key: value for key, value in (config or {}).items() if key != "class" and value is not None}
+        self._own = {key: config.pop(key) for key in _OWN_KEYS if key in config}
         name = config.get("task")
         if (found := config.pop("output_type", OUTPUT_TYPE)) != OUTPUT_TYPE:
             raise UserError(f"task {name}: found output_type {found!r}, expected {OUTPUT_TYPE!r}")
         if unknown := sorted(set(config) - {field.name for field in fields(TaskConfig)}):
             known = ", ".join(_OWN_KEYS)
             raise UserError(f"task {name}: found {', '.join(unknown)}, expected the host's task keys or {known}")
+        if unused := sorted(set(config) & _UNUSED_KEYS):
+            raise UserError(
+                f"task {name}: found {', '.join(unused)}, which a preference task does not use; leave it out"
+            )
+        if not isinstance(config.get("dataset_path"), str) and "custom_dataset" not in config:
+            raise UserError(
+                f"task {name}: found no dataset_path, expected a hub name, a folder or a format such as json"
+            )
+        if not isinstance(self._own.get("where", {}), Mapping):
+            raise UserError(f"task {name}: found where: {self._own['where']}, expected {{column: value}}")
         if config.get("num_fewshot"):
             raise UserError(
                 f"task {name}: found num_fewshot {config['num_fewshot']}, expected 0: preferences have none"
@@ -75,6 +91,11 @@ class PreferenceTask(ConfigurableTask):
             yaml_folder=file.parent if file.is_absolute() else None,
         )
         self.dataset = data.load(source)
+        if not isinstance(self.dataset, datasets.DatasetDict):
+            kind = type(self.dataset).__name__
+            raise UserError(
+                f"task {self.task_name}: found {kind}, expected splits in memory; leave out streaming and split"
+            )
         self.config.metadata = {**metadata, "data_origin": source.origin}
 
     @functools.cached_property
@@ -142,12 +163,20 @@ class PreferenceTask(ConfigurableTask):
     def _read(self, read: Callable, doc: Mapping, *fields):
         try:
             return read(doc, *fields)
-        except ValueError as error:
+        except Exception as error:
+            # a user's function or Jinja may raise anything
+            what = error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
             row = next((i for i, other in enumerate(self.eval_docs) if other == doc), "?")
             row = f"{row} (id {doc['id']})" if "id" in doc else row
-            raise UserError(f"task {self.task_name}, row {row}: {error}") from error
+            raise UserError(f"task {self.task_name}, row {row}: {' '.join(str(what).split())}") from error
 
     # requests and results
+
+    def build_all_requests(self, *, samples: list[int] | None = None, tokenizer_name: str = "", **kwargs) -> None:
+        """Build the requests; the host's key for --cache_requests then knows the rows and how they are read."""
+        reading = (self.dump_config(), getattr(self.eval_docs, "_fingerprint", list(self.eval_docs)), samples)
+        digest = hashlib.sha256(repr(reading).encode()).hexdigest()[:16]
+        super().build_all_requests(samples=samples, tokenizer_name=f"{tokenizer_name}-{digest}", **kwargs)
 
     def fewshot_context(
         self,
@@ -159,7 +188,7 @@ class PreferenceTask(ConfigurableTask):
         **kwargs,
     ) -> list[str]:
         """One context per response: the prompt as a Conversation, or as the model's template renders it."""
-        description = self.resolve_field(doc, self.config.description)
+        description = self._read(self.resolve_field, doc, self.config.description)
         system = "\n\n".join(part for part in (system_instruction, description) if part)
         contexts = []
         for choice in self.choices(doc):
@@ -183,7 +212,10 @@ class PreferenceTask(ConfigurableTask):
         """The document's metrics from the responses' scores."""
         if callable(self.config.process_results):
             return self.config.process_results(doc, results)
-        metrics = preference_metrics([score for score, _ in results], self._preferred(doc))
+        scores = [score for score, _ in results]
+        if not all(map(math.isfinite, scores)):
+            self._read(_refuse_scores, doc, scores)
+        metrics = preference_metrics(scores, self._preferred(doc))
         return {name: value for name, value in metrics.items() if name in self._metric_fn_list}
 
     def dump_config(self) -> dict:
@@ -195,12 +227,18 @@ class PreferenceTask(ConfigurableTask):
 def _metric_list(task: str | None, metric_list: list[dict] | None) -> list[dict]:
     """The YAML's metrics with the defaults that the host would warn about; `acc` where there are none."""
     complete = []
-    for metric in metric_list or [{"metric": "acc"}]:
+    listed = metric_list or ["acc"]
+    for metric in listed if isinstance(listed, list) else [listed]:
+        metric = dict(metric) if isinstance(metric, Mapping) else {"metric": metric}
         name = metric.get("metric")
-        if isinstance(name, str) and name not in METRICS:
+        if not isinstance(name, str) or name not in METRICS:
             raise UserError(f"task {task}: found metric {name!r}, expected one of {', '.join(METRICS)}")
-        complete.append({"aggregation": "mean", "higher_is_better": METRICS.get(name, True), **metric})
+        complete.append({"aggregation": "mean", "higher_is_better": METRICS[name], **metric})
     return complete
+
+
+def _refuse_scores(doc: Mapping, scores: list[float]) -> None:
+    raise ValueError(f"found scores {scores}, expected finite numbers; scores survive only under --use_cache")
 
 
 def _name_of(function: Callable) -> str:

@@ -1,10 +1,11 @@
 """A row of a dataset -> a prompt and its responses, in the host's vocabulary (`doc_to_text`, `doc_to_choice`, …)."""
 
 import ast
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from skywork_rb_plugin.conversations import Message, as_messages, is_messages, split_prompt
+from skywork_rb_plugin.conversations import Message, as_messages, check_message, is_messages, split_prompt
 
 # a column's name, Jinja text, a value, or a function of the row
 Field = str | int | list | Callable | None
@@ -30,8 +31,10 @@ def choices_of(doc: Mapping, doc_to_text: Field = None, doc_to_choice: Field = N
     responses = response_values(doc, doc_to_choice)
     prompt = resolve(doc, doc_to_text) if doc_to_text is not None else doc.get("prompt")
     if prompt is None:
-        if all(isinstance(response, str) for response in responses):
+        if "prompt" not in doc and all(isinstance(response, str) for response in responses):
             prompt, responses = split_prompt(responses)
+        elif any(isinstance(response, str) for response in responses):
+            raise ValueError("found no prompt (null), expected a string or a list of messages")
         else:
             prompt = []
     # [] is no prompt of its own: the responses are whole conversations
@@ -64,7 +67,10 @@ def preferred_of(doc: Mapping, doc_to_choice: Field = None, doc_to_target: Field
     """
     count = len(response_values(doc, doc_to_choice))
     if doc_to_target is not None:
-        target = resolve(doc, doc_to_target)
+        number = (
+            _literal(doc_to_target) if isinstance(doc_to_target, str) and doc_to_target not in doc else doc_to_target
+        )
+        target = resolve(doc, number)
         target = _literal(target) if isinstance(target, str) else target
         indices = list(target) if isinstance(target, Sequence) and not isinstance(target, str) else [target]
     elif doc_to_choice is None:
@@ -83,23 +89,29 @@ def preferred_of(doc: Mapping, doc_to_choice: Field = None, doc_to_target: Field
 def resolve(doc: Mapping, field: Field):
     """What a YAML field says of a row: a column's value, Jinja rendered, a function's result, or the value itself.
 
-    In a list of messages each content is a column or Jinja.
+    In a list of messages each content is a column, Jinja or plain text.
+
+    Raises:
+        ValueError: the field is text that is neither a column nor Jinja: a misspelt column would be scored as text.
     """
     if callable(field):
         return field(doc)
     if is_messages(field):
-        return [{**message, "content": _text(doc, message["content"])} for message in field]
+        return [{**check_message(message), "content": _text(doc, message["content"])} for message in field]
     if not isinstance(field, str):
         return field
-    if field.isidentifier() and field not in doc:
-        raise ValueError(f"found no column {field!r}, expected one of {', '.join(doc)}")
+    if field not in doc and "{{" not in field and "{%" not in field:
+        raise ValueError(f"found no column {field!r}, expected one of {', '.join(doc)}, or Jinja")
     return _text(doc, field)
 
 
 def _text(doc: Mapping, field: str):
+    """A column's value, also for `{{column}}`, which Jinja would turn into text; else Jinja rendered."""
     from lm_eval.utils import apply_template
 
-    return doc[field] if field in doc else apply_template(field, doc)
+    alone = re.fullmatch(r"\{\{\s*(\w+)\s*\}\}", field)
+    column = alone[1] if alone else field
+    return doc[column] if column in doc else apply_template(field, doc)
 
 
 def _choice(prompt: list[Message], response: object) -> Choice:

@@ -2,9 +2,10 @@
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from lm_eval.api.group import Group
 from lm_eval.api.task import Task
@@ -32,8 +33,10 @@ class WeightedGroup(Group):
     (Cochran, Sampling Techniques, 3rd ed., theorem 5.3).
 
     Raises:
-        UserError: an unknown key or member, or a weight that is no positive number.
+        UserError: an unknown key or member, a weight that is no positive number, or one task under two configurations.
     """
+
+    _building: ClassVar[list[str]] = []
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         config = dict(config)
@@ -42,10 +45,12 @@ class WeightedGroup(Group):
             raise UserError(f"group {name}: found {', '.join(unknown)}, expected only {', '.join(sorted(_KEYS))}")
         if not isinstance(config.get("members"), list) or not config["members"]:
             raise UserError(f"group {name}: found no `members`, expected a list of tasks and groups")
+        if name in self._building:
+            raise UserError(f"group {name}: found itself among its members ({' > '.join([*self._building, name])})")
         group = GroupConfig(
             group=name,
             group_alias=config.get("group_alias"),
-            aggregate_metric_list=config.get("aggregate_metric_list") or [AggMetricConfig(metric="acc")],
+            aggregate_metric_list=_metrics(name, config.get("aggregate_metric_list")),
             metadata=metadata,
         )
         super().__init__(
@@ -56,11 +61,21 @@ class WeightedGroup(Group):
             _config=group,
         )
         self.weights: dict[str, float] = {}
-        for member in config["members"]:
-            self._add_member(member, _Members(metadata))
+        self._overridden: set[str] = set()
+        self._building.append(name)
+        try:
+            for member in config["members"]:
+                self._add_member(member, _Members(metadata))
+        finally:
+            self._building.pop()
+        self._refuse_two_configurations()
 
     def _add_member(self, member: str | Mapping, members: "_Members") -> None:
-        item = {"task": member} if isinstance(member, str) else dict(member)
+        item = {"task": member} if isinstance(member, str) else dict(member) if isinstance(member, Mapping) else {}
+        if not all(isinstance(item.get(key, ""), str) for key in ("task", "group")) or not item:
+            raise UserError(
+                f"group {self.name}: found member {member!r}, expected a name, or a mapping with `task: NAME`"
+            )
         weight = item.pop("weight", None)
         if weight is not None and not (_is_number(weight) and 0 < weight < math.inf):
             raise UserError(f"group {self.name}: found weight {weight!r} of {member}, expected a positive number")
@@ -69,8 +84,21 @@ class WeightedGroup(Group):
             if child_name in self:
                 raise UserError(f"group {self.name}: found {child_name} twice among its members")
             self.add(child)
+            if isinstance(child, Task) and set(item) - {"task", "group"}:
+                self._overridden.add(child_name)
+            elif isinstance(child, WeightedGroup):
+                self._overridden |= child._overridden
             if weight is not None:
                 self.weights[child_name] = weight
+
+    def _refuse_two_configurations(self) -> None:
+        """The host evaluates one task per name: a second configuration would count for both."""
+        names = Counter(task.task_name for task in self.get_all_tasks())
+        if twice := sorted(name for name, count in names.items() if count > 1 and name in self._overridden):
+            raise UserError(
+                f"group {self.name}: found {', '.join(twice)} more than once, with different settings; expected each task "
+                "name once: give the changed one a name and a YAML of its own"
+            )
 
     def weight_of(self, child: Task | Group) -> float:
         """The weight given in the YAML, else a task's full number of documents, else 1."""
@@ -94,8 +122,11 @@ class WeightedGroup(Group):
             "sample_len": sum(task_metrics[task.task_name].get("sample_len", 0) for task in leaves),
         }
         for metric in self.aggregate_metric_list:
-            for filter_name in metric.filter_list or self._discover_filters_for_metric(metric.metric, task_metrics):
+            filters = metric.filter_list or self._discover_filters_for_metric(metric.metric, task_metrics)
+            for filter_name in filters:
                 row.update(self._mean(metric.metric, filter_name, task_metrics))
+            if not filters and any("," in key for task in leaves for key in task_metrics[task.task_name]):
+                logger.warning("Group %s has no %s: none of its members has it.", self.name, metric.metric)
         self._say_if_estimate(leaves, task_metrics)
         return row
 
@@ -129,7 +160,7 @@ class _Members:
     def __init__(self, metadata: Mapping[str, Any]) -> None:
         file = Path(str(metadata.get("config_source", "inline")))
         self._own_metadata = metadata
-        self._index = discovery.task_index(*([file.parent] if file.is_absolute() else []))
+        self._index = discovery.task_index(file if file.is_absolute() else None)
         # the user's --metadata reaches the members; what describes the group's own YAML does not
         handed_on = {key: value for key, value in metadata.items() if key not in ("version", "config_source")}
         self._factory = TaskFactory(meta=handed_on)
@@ -143,7 +174,9 @@ class _Members:
                 )
             name = f"{parent}::{item.pop('group')}"
             return [
-                WeightedGroup({**item, "task": name, "metadata": {**self._own_metadata, **item.get("metadata", {})}})
+                WeightedGroup(
+                    {**item, "task": name, "metadata": {**self._own_metadata, **(item.get("metadata") or {})}}
+                )
             ]
         name = item.pop("task", None) or item.pop("group", None)
         entry = self._index.get(name)
@@ -151,9 +184,28 @@ class _Members:
             if not {"class", "dataset_path", "custom_dataset"} & set(item):
                 raise UserError(f"group {parent}: found no task, tag or group {name!r} (see `lm_eval ls tasks`)")
             entry = TaskIndex.entry_from_config({"task": name, **item})
-        overrides = {"task": name, **item} if item and entry.kind is not Kind.TAG else item or None
+        # a tag's and a stock group's overrides go to each of their tasks, which keep their names
+        named = entry.kind not in (Kind.TAG, Kind.GROUP)
+        overrides = {"task": name, **item} if item and named else item or None
         built = self._factory.build(entry, overrides=overrides, registry=self._index)
         return built if isinstance(built, list) else [built]
+
+
+def _metrics(group: str, listed: object) -> list[AggMetricConfig]:
+    """The metrics to average; the host's options that official weights leave no room for are refused."""
+    listed = listed or [{"metric": "acc"}]
+    metrics = [metric if isinstance(metric, Mapping) else {"metric": metric} for metric in _as_list(listed)]
+    for metric in metrics:
+        if unknown := sorted(set(metric) - {"metric", "filter_list"}) or not isinstance(metric.get("metric"), str):
+            raise UserError(
+                f"group {group}: found {unknown if isinstance(unknown, list) else metric} in aggregate_metric_list, "
+                "expected only `metric` and `filter_list`: members have the weights given in `members`"
+            )
+    return [AggMetricConfig(**metric) for metric in metrics]
+
+
+def _as_list(value: object) -> list:
+    return value if isinstance(value, list) else [value]
 
 
 def _is_number(value: object) -> bool:
