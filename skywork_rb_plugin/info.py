@@ -16,7 +16,7 @@ def report() -> str:
     switch = os.environ.get("SKYWORK_RB_PLUGIN_AUTOLOAD")
     lines = [
         f"skywork-rb-plugin {__version__} in {discovery.task_folder().parent}",
-        f"start-up file: {startup.__file__ if startup else 'absent (use python -m skywork_rb_plugin run ...)'}",
+        f"start-up module: {startup.__file__ if startup else 'absent (use python -m skywork_rb_plugin run ...)'}",
         f"SKYWORK_RB_PLUGIN_AUTOLOAD: {'not set (on)' if switch is None else switch}",
         "",
         "models:",

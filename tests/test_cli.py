@@ -112,18 +112,24 @@ def rows(database):
 
 
 def test_data_parallel_run_gives_the_same_numbers(models, data_root, tmp_path):
-    """`accelerate launch` with two processes on the CPU shares the rows and adds up the counts."""
+    """Two processes share the rows and add up the counts; `accelerate launch` of one sees the plugin too."""
     options = [
         "run", "--model", "hf-reward", "--model_args", f"pretrained={models['llama-3.1']}", "--tasks",
         "rewardbench_hep_python,rewardbench_mt_bench_hard", "--batch_size", "8", "--device", "cpu",
-        "--log_samples",
     ]  # fmt: skip
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "-m", "lm_eval"]
-    env = {"SKYWORK_RB_DATA_ROOT": str(data_root), "OMP_NUM_THREADS": "1"}
-    run(*launch, *options, "--output_path", "two", cwd=tmp_path, **env)
-    run(*LM_EVAL, *options, "--output_path", "one", cwd=tmp_path, **env)
+    launch = {
+        "two": [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", "lm_eval"],
+        "one": [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1", "-m", "lm_eval"],
+    }
+    env = {"SKYWORK_RB_DATA_ROOT": str(data_root), "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    for name, command_line in launch.items():
+        run(*command_line, *options, "--output_path", name, "--use_cache", tmp_path / name, cwd=tmp_path, **env)
+    assert sorted(path.name for path in tmp_path.glob("*.db")) == ["one_rank0.db", "two_rank0.db", "two_rank1.db"]
     two, one = results_in(tmp_path / "two"), results_in(tmp_path / "one")
-    assert two["results"] == one["results"]
+    for name in ("rewardbench_hep_python", "rewardbench_mt_bench_hard"):
+        assert two["results"][name]["acc,none"] == one["results"][name]["acc,none"]
+        errors = [results["results"][name]["acc_stderr,none"] for results in (one, two)]
+        assert errors[0] == pytest.approx(errors[1], rel=1e-9)  # summed in another order
     assert two["n-samples"] == one["n-samples"]
     assert one["config"]["reward"]["conversations_scored"] == 2 * (164 + 37)
     assert two["config"]["reward"]["conversations_scored"] == 2 * (164 + 37)
@@ -164,6 +170,12 @@ def test_users_error_is_one_line(tmp_path):
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert done.stderr.strip().splitlines()[-1].startswith(f"skywork-rb-plugin: {folder} lacks score.weight")
+    debug = "from skywork_rb_plugin import UserError; import skywork_rb_plugin as s; s.register(); import lm_eval.utils as u; "
+    done = run(sys.executable, "-c", debug + "u.setup_logging(); raise UserError('x')", cwd=tmp_path, check=False)
+    assert done.stderr == "skywork-rb-plugin: x\n"
+    arguments = [sys.executable, "-c", debug + "u.setup_logging(); raise UserError('x')"]
+    done = run(*arguments, cwd=tmp_path, check=False, LMEVAL_LOG_LEVEL="DEBUG")
+    assert "Traceback" in done.stderr
 
 
 @pytest.mark.parametrize("code", ["import skywork_rb_plugin", "import _skywork_rb_plugin_startup"])
@@ -174,6 +186,17 @@ def test_nothing_heavy_at_import(code):
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() in ("[]", "['importlib.abc']" if "rb_plugin_startup" not in code else "[]")
+
+
+def test_start_up_survives_a_reload_and_a_search_without_import(tmp_path):
+    """Tools look modules up and reload them; the hooks run once, when the host's modules do."""
+    script = (
+        "import importlib, importlib.util, _skywork_rb_plugin_startup as s; importlib.reload(s); s.start(); s.start(); "
+        "import lm_eval; importlib.util.find_spec('lm_eval.models'); import lm_eval.models; "
+        "from lm_eval.api.registry import model_registry as r; print('hf-reward' in r, 'hf' in r)"
+    )
+    done = run(sys.executable, "-c", script, cwd=tmp_path)
+    assert (done.stdout.strip(), done.stderr) == ("True True", "")
 
 
 def test_broken_plugin_never_breaks_python(tmp_path):

@@ -124,6 +124,7 @@ def test_model_info_says_what_decided_the_scores(models):
     scores(model, PAIRS)
     info = json.loads(json.dumps(model.get_model_info(), default=str))
     assert info["model_dtype"] == "torch.float32"
+    assert info["reward"]["checkpoint"].startswith("files ")
     reward = info["reward"]
     assert (reward["attention"], reward["max_length"], reward["conversations_scored"]) == ("eager", 512, 6)
     assert reward["head"].startswith("Gemma2ForSequenceClassification")
@@ -327,6 +328,9 @@ def test_pad_token_that_no_text_contains(tmp_path, models):
         ({"tokenizer": "no/such-tokenizer"}, r"could not load .*no/such-tokenizer"),
         ({"chat_template": "absent.jinja"}, r"found no file 'absent.jinja' for chat_template"),
         ({"chat_template": "{% for %}" + "x" * 300}, r"chat template of .* refuses a conversation with the roles user"),
+        ({"pretrained": None}, r"found no pretrained=… in --model_args"),
+        ({"pretrained": "/no/such/folder"}, r"found no folder /no/such/folder, expected"),
+        ({"dtype": "bf16"}, r"could not load .* with .*dtype=bf16"),
         ({"pad_rule": "left"}, r"found pad_rule=left, expected config or reference"),
     ],
 )

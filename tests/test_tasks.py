@@ -215,6 +215,20 @@ def test_groups_nest_take_inline_members_and_pass_metadata(task_manager, tmp_pat
     assert results["versions"]["ours"] == "2"
     assert results["configs"]["mine"]["metadata"]["mark"] == "m"
     assert results["group_subtasks"]["ours"] == ["rewardbench", "mine", "ours::inner"]
+    shares = results["configs"]["rewardbench_math_prm"]["metadata"]["shares"]
+    assert shares == pytest.approx({"rewardbench::reasoning": 1 / 2, "rewardbench": 1 / 8, "ours": 5 / 11 / 8})
+    assert results["configs"]["mine"]["metadata"]["shares"] == {"ours": pytest.approx(3 / 11)}
+
+
+def test_tasks_and_groups_without_weights_are_pointed_out(task_manager, tmp_path, caplog):
+    """Rows and ones do not add up to what most people mean."""
+    with caplog.at_level("WARNING", logger="lm_eval"):
+        members = ["rewardbench", preference_task(ROWS, tmp_path)]
+        task_manager.load([{"task": "ours", "class": WeightedGroup, "members": members}])
+        assert "Group ours mixes tasks, which weigh their numbers of rows (mine), with groups" in caplog.text
+        caplog.clear()
+        task_manager.load(["rewardbench"])
+    assert "mixes" not in caplog.text
 
 
 def test_group_without_a_members_metric_is_not_available(task_manager, tmp_path):
@@ -326,10 +340,11 @@ def test_users_yaml_beside_its_data(task_manager, tmp_path, monkeypatch):
         "class: !function skywork_rb_plugin.PreferenceTask\ntask: my_pairs\ndataset_path: json\n"
         "dataset_kwargs: {data_files: pairs.jsonl}\ntest_split: train\n"
     )
-    monkeypatch.chdir("/")
-    manager = TaskManager(include_path=str(tmp_path), include_defaults=False)
-    results, _ = evaluate(length, ["my_pairs"], manager)
-    assert results["results"]["my_pairs"]["acc,none"] == pytest.approx(1 / 3)
+    for directory, include_path in (("/", str(tmp_path)), (tmp_path.parent, tmp_path.name), (tmp_path, ".")):
+        monkeypatch.chdir(directory)
+        manager = TaskManager(include_path=include_path, include_defaults=False)
+        results, _ = evaluate(length, ["my_pairs"], manager)
+        assert results["results"]["my_pairs"]["acc,none"] == pytest.approx(1 / 3)
 
 
 def test_data_root_from_metadata(data_root, monkeypatch):
@@ -399,6 +414,14 @@ def test_bad_yaml_gets_one_line(task_manager, tmp_path, settings, line):
     assert "\n" not in str(error.value)
 
 
+def test_data_root_without_the_dataset_is_said(task_manager, tmp_path, monkeypatch, caplog):
+    """A path one folder too deep must not send the run to the hub in silence."""
+    monkeypatch.setenv("SKYWORK_RB_DATA_ROOT", str(tmp_path))
+    with caplog.at_level("WARNING", logger="lm_eval"), pytest.raises(UserError):
+        task_manager.load(["rewardbench_hep_go"])
+    assert f"The data root {tmp_path} has no folder allenai/reward-bench" in caplog.text
+
+
 def test_absent_dataset_names_the_command_that_mends_it(task_manager, monkeypatch):
     """On a cluster without internet: what to download and where to put it."""
     monkeypatch.delenv("SKYWORK_RB_DATA_ROOT")
@@ -417,6 +440,10 @@ def test_absent_dataset_names_the_command_that_mends_it(task_manager, monkeypatc
         ({"members": ["rewardbench_hep_go"], "weights": [1]}, "found weights, expected only"),
         ({"members": [5]}, "found member 5, expected a name, or a mapping with `task: NAME`"),
         ({"members": [{"task": ["a", "b"]}]}, "found member {'task': ['a', 'b']}, expected a name"),
+        (
+            {"members": [{"task": "rewardbench_hep_go", "wieght": 2}]},
+            "group ours, member {'task': 'rewardbench_hep_go', 'wieght': 2}: task rewardbench_hep_go: found wieght",
+        ),
         (
             {"members": ["rewardbench", {"task": "rewardbench_hep_go", "where": {"id": [1, 3]}}]},
             "found rewardbench_hep_go more than once, with different settings",

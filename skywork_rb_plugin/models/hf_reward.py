@@ -5,6 +5,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
+from pathlib import Path
 
 import torch
 import transformers
@@ -47,11 +48,13 @@ class HFReward(HFLM):
 
     def __init__(
         self,
-        pretrained: str | transformers.PreTrainedModel,
+        pretrained: str | transformers.PreTrainedModel | None = None,
         chat_template: str | None = None,
         pad_rule: PadRule = "config",
         **kwargs,
     ) -> None:
+        if pretrained is None:
+            raise UserError("found no pretrained=… in --model_args, expected a hub name, a folder, or demo")
         if pad_rule not in ("config", "reference"):
             raise UserError(f"found pad_rule={pad_rule}, expected config or reference")
         if kwargs.get("autogptq") or kwargs.get("gptqmodel"):
@@ -70,9 +73,10 @@ class HFReward(HFLM):
             raise
         except Exception as error:
             # transformers and accelerate raise all kinds, some of many lines
+            options = ", ".join(f"{key}={value}" for key, value in kwargs.items() if isinstance(value, (str, int)))
             raise UserError(
-                f"could not load {self._name}: {type(error).__name__}: {' '.join(str(error).split())[:400]} (check "
-                "--model_args; LMEVAL_LOG_LEVEL=DEBUG shows where)"
+                f"could not load {self._name} with {options or 'no options'}: {type(error).__name__}: "
+                f"{' '.join(str(error).split())[:400]} (check --model_args; LMEVAL_LOG_LEVEL=DEBUG shows where)"
             ) from error
         self._options = {key: value for key, value in kwargs.items() if key in score_cache.FILE_OPTIONS}
         check_labels(self.model.config, self._name)
@@ -91,6 +95,8 @@ class HFReward(HFLM):
     # loading
 
     def _get_config(self, pretrained: str, **kwargs) -> None:
+        if pretrained.startswith(("/", ".", "~")) and not Path(pretrained).is_dir():
+            raise UserError(f"found no folder {pretrained}, expected the folder of a checkpoint or a hub name")
         try:
             super()._get_config(pretrained, **kwargs)
         except (OSError, ValueError) as error:
@@ -169,7 +175,11 @@ class HFReward(HFLM):
         """
         tasks = refuse_unrankable(requests, score_cache.ranked_tasks(self._database))
         score_cache.remember_ranked(self._database, tasks)
-        sequences = self._renderer.encode([conversation_of(*request.args) for request in requests])
+        conversations = [conversation_of(*request.args) for request in requests]
+        if conversations:
+            first = self._renderer.render(conversations[0])
+            logger.info("The first conversation as the model sees it: %r", first[:1000])
+        sequences = self._renderer.encode(conversations)
         same: dict[tuple[int, ...], list[int]] = defaultdict(list)
         for i, ids in enumerate(sequences):
             same[tuple(ids)].append(i)
@@ -227,6 +237,7 @@ class HFReward(HFLM):
         """What the host records of the model, and under `reward` what decided the scores."""
         scored, truncated = self._total_counts.tolist() if self.world_size > 1 else self._counts.tolist()
         reward = {
+            "checkpoint": score_cache.revision_of(self.pretrained, self.revision),
             "head": f"{type(self.model).__name__}, one label",
             "attention": self.model.config._attn_implementation,
             "max_length": self.max_length,

@@ -51,14 +51,14 @@ def fingerprint(model: "HFReward", renderer: "Renderer", pad_rule: str, options:
     adapter = model.peft or model.delta
     return {
         "model": str(model.pretrained) if isinstance(model.pretrained, str) else type(model.pretrained).__name__,
-        "revision": _revision(model.pretrained, getattr(config, "_commit_hash", None) or model.revision),
+        "revision": revision_of(model.pretrained, getattr(config, "_commit_hash", None) or model.revision),
         "files": str(sorted(options.items())),
-        "adapter": f"{adapter}, {_revision(adapter, model.revision)}",
+        "adapter": f"{adapter}, {revision_of(adapter, model.revision)}",
         "dtype": str(model.model.dtype),
         "mixed precision": str(model.mixed_precision_dtype),
         "quantization": str(quantization.to_dict() if hasattr(quantization, "to_dict") else quantization),
         "attention": str(config._attn_implementation),
-        "tokenizer": f"{model.tokenizer.name_or_path}, {_revision(model.tokenizer.name_or_path, None)}, "
+        "tokenizer": f"{model.tokenizer.name_or_path}, {revision_of(model.tokenizer.name_or_path, None)}, "
         f"{len(model.tokenizer)} tokens, BOS {model.add_bos_token}",
         "chat template": renderer.template_sha256[:16],
         "chat template arguments": str(sorted(model.chat_template_args.items())),
@@ -120,7 +120,8 @@ def _weights_hash(model: "PreTrainedModel") -> str:
     return digest.hexdigest()[:16]
 
 
-def _revision(model: object, revision: str | None) -> str:
+def revision_of(model: object, revision: str | None) -> str:
+    """The state of a checkpoint: a hash of a folder's files or of a loaded model's weights, or the hub's revision."""
     if model is not None and not isinstance(model, str):
         return f"weights {_weights_hash(model)}"
     is_folder = isinstance(model, str) and Path(model).is_dir()

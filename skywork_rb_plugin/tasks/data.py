@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import datasets
-from lm_eval.utils import info_once
+from lm_eval.utils import info_once, warning_once
 
 from skywork_rb_plugin.errors import UserError
 
@@ -52,6 +52,8 @@ def find_source(
     if local is not None and local.is_dir():
         options.pop("revision", None)
         return _folder(local, name, options, "local copy")
+    if data_root:
+        warning_once(logger, f"The data root {data_root} has no folder {path}: looking elsewhere.")
     if Path(path).is_dir():
         if "revision" in options:
             logger.warning(

@@ -82,13 +82,13 @@ class PreferenceTask(ConfigurableTask):
             super().download(dict(dataset_kwargs or {}), **kwargs)
             return
         metadata = self.config.metadata or {}
-        file = Path(str(metadata.get("config_source", "inline")))
+        file = metadata.get("config_source", "inline")
         source = data.find_source(
             self.config.dataset_path,
             self.config.dataset_name,
             dataset_kwargs,
             data_root=metadata.get("data_root"),
-            yaml_folder=file.parent if file.is_absolute() else None,
+            yaml_folder=None if file == "inline" else Path(file).resolve().parent,
         )
         self.dataset = data.load(source)
         if not isinstance(self.dataset, datasets.DatasetDict):

@@ -69,6 +69,9 @@ class WeightedGroup(Group):
         finally:
             self._building.pop()
         self._refuse_two_configurations()
+        self._warn_of_mixed_weights()
+        for task_name, share in self.shares().items():
+            self._note_share(task_name, share)
 
     def _add_member(self, member: str | Mapping, members: "_Members") -> None:
         item = {"task": member} if isinstance(member, str) else dict(member) if isinstance(member, Mapping) else {}
@@ -79,12 +82,17 @@ class WeightedGroup(Group):
         weight = item.pop("weight", None)
         if weight is not None and not (_is_number(weight) and 0 < weight < math.inf):
             raise UserError(f"group {self.name}: found weight {weight!r} of {member}, expected a positive number")
-        for child in members.build(item, parent=self.name):
-            child_name = child.task_name if isinstance(child, Task) else child.name
+        overrides = set(item) - {"task", "group"}
+        try:
+            children = members.build(item, parent=self.name)
+        except UserError as error:
+            raise UserError(f"group {self.name}, member {member}: {error}") if overrides else error from None
+        for child in children:
+            child_name = _name_of(child)
             if child_name in self:
                 raise UserError(f"group {self.name}: found {child_name} twice among its members")
             self.add(child)
-            if isinstance(child, Task) and set(item) - {"task", "group"}:
+            if isinstance(child, Task) and overrides:
                 self._overridden.add(child_name)
             elif isinstance(child, WeightedGroup):
                 self._overridden |= child._overridden
@@ -105,6 +113,38 @@ class WeightedGroup(Group):
         if isinstance(child, Task):
             return self.weights.get(child.task_name) or len(child.eval_docs)
         return self.weights.get(child.name, 1)
+
+    def shares(self) -> dict[str, float]:
+        """What each task counts in the group's score, as a fraction of 1."""
+        total = sum(self.weight_of(child) for child in self)
+        shares: dict[str, float] = Counter()
+        for child in self:
+            part = self.weight_of(child) / total
+            if isinstance(child, Task):
+                shares[child.task_name] += part
+            elif isinstance(child, WeightedGroup):
+                for name, share in child.shares().items():
+                    shares[name] += part * share
+        return dict(shares)
+
+    def _note_share(self, task_name: str, share: float) -> None:
+        """Have the results file say it: the host writes tasks' configurations there, but no group's."""
+        for task in self.get_all_tasks():
+            if task.task_name == task_name:
+                metadata = task.config.metadata or {}
+                noted = {**metadata.get("shares", {}), self.name: share}
+                task.set_config("metadata", {**metadata, "shares": noted})
+
+    def _warn_of_mixed_weights(self) -> None:
+        unweighted = [child for child in self if _name_of(child) not in self.weights]
+        tasks = [_name_of(child) for child in unweighted if isinstance(child, Task)]
+        groups = [_name_of(child) for child in unweighted if isinstance(child, Group)]
+        if tasks and groups:
+            logger.warning(
+                "Group %s mixes tasks, which weigh their numbers of rows (%s), with groups, which weigh 1 (%s): give "
+                "them weights if that is not what you mean.",
+                self.name, ", ".join(tasks[:3]), ", ".join(groups[:3]),
+            )  # fmt: skip
 
     def aggregate(self, task_metrics: Mapping[str, Mapping]) -> dict[str, Any]:
         """The group's row of the results: the host calls it after those of its sub-groups.
@@ -158,9 +198,9 @@ class _Members:
     """Builds members with the host's own factory, from the index the user's TaskManager built."""
 
     def __init__(self, metadata: Mapping[str, Any]) -> None:
-        file = Path(str(metadata.get("config_source", "inline")))
+        file = metadata.get("config_source", "inline")
         self._own_metadata = metadata
-        self._index = discovery.task_index(file if file.is_absolute() else None)
+        self._index = discovery.task_index(None if file == "inline" else Path(file))
         # the user's --metadata reaches the members; what describes the group's own YAML does not
         handed_on = {key: value for key, value in metadata.items() if key not in ("version", "config_source")}
         self._factory = TaskFactory(meta=handed_on)
@@ -206,6 +246,10 @@ def _metrics(group: str, listed: object) -> list[AggMetricConfig]:
 
 def _as_list(value: object) -> list:
     return value if isinstance(value, list) else [value]
+
+
+def _name_of(child: Task | Group) -> str:
+    return child.task_name if isinstance(child, Task) else child.name
 
 
 def _is_number(value: object) -> bool:
