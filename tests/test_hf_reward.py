@@ -171,7 +171,9 @@ def test_loaded_model_and_parallelize(models):
     tokenizer = transformers.AutoTokenizer.from_pretrained(models["qwen-3"])
     given = HFReward(pretrained=loaded, tokenizer=tokenizer, batch_size=4)
     assert scores(given, PAIRS) == pytest.approx(expected, abs=1e-6)
-    assert scores(load(models["qwen-3"], parallelize=True), PAIRS) == pytest.approx(expected, abs=1e-6)
+    assert scores(load(models["qwen-3"], parallelize=True, max_cpu_memory="8GiB"), PAIRS) == pytest.approx(
+        expected, abs=1e-6
+    )
 
 
 def test_language_model_is_no_reward_model(tmp_path):
