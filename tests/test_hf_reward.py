@@ -103,6 +103,12 @@ def test_pooling_follows_the_configs_pad_token(tmp_path, caplog):
     before = scores(load(with_pad), pair)
     assert before[0] != pytest.approx(last, abs=1e-3)
     assert scores(load(without, pad_rule="reference"), pair) == pytest.approx(before, abs=1e-6)
+    loaded = transformers.AutoModelForSequenceClassification.from_pretrained(without)
+    for _ in range(2):  # wrapped again, as in a training loop, the model must be as it was
+        assert scores(HFReward(pretrained=loaded, tokenizer=tokenizer, batch_size=4), pair)[0] == pytest.approx(
+            last, abs=1e-5
+        )
+        assert loaded.config.pad_token_id is None
     assert scores(load(without, batch_size=1), pair) == pytest.approx(scores(load(without), pair), abs=1e-5)
 
 

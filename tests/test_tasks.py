@@ -319,6 +319,9 @@ def test_cached_requests_know_the_rows_and_how_they_are_read(task_manager, tmp_p
     assert accuracy(ROWS, limit=1) == 1.0
     assert accuracy(ROWS, settings={"where": {"kind": "b"}}) == 0.0
     assert accuracy(ROWS) == pytest.approx(1 / 3)
+    files = sorted(path.name for path in (tmp_path / "requests").iterdir())
+    assert accuracy(ROWS) == pytest.approx(1 / 3)
+    assert sorted(path.name for path in (tmp_path / "requests").iterdir()) == files  # the same run finds its requests
 
 
 def test_not_finite_score_of_any_model_is_an_error(task_manager, tmp_path):

@@ -38,7 +38,7 @@ class HFReward(HFLM):
     Args:
         pretrained: hub name, folder or loaded model; `demo` is the small model packaged with this plugin.
         chat_template: a Jinja file, or the name of one of the tokenizer's templates; default: the tokenizer's own.
-        pad_rule: `config`, or `reference` to pool as allenai/reward-bench does where the config has no pad token.
+        pad_rule: `config`, or `reference` to pool as allenai/reward-bench does (see `pad_id_for_pooling`).
 
     Raises:
         UserError: the checkpoint is no reward model, has no chat template, or can't run as asked.
@@ -237,7 +237,7 @@ class HFReward(HFLM):
         """What the host records of the model, and under `reward` what decided the scores."""
         scored, truncated = self._total_counts.tolist() if self.world_size > 1 else self._counts.tolist()
         reward = {
-            "checkpoint": score_cache.revision_of(self.pretrained, self.revision),
+            "checkpoint": score_cache.checkpoint_of(self),
             "head": f"{type(self.model).__name__}, one label",
             "attention": self.model.config._attn_implementation,
             "max_length": self.max_length,

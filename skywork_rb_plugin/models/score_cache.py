@@ -51,7 +51,7 @@ def fingerprint(model: "HFReward", renderer: "Renderer", pad_rule: str, options:
     adapter = model.peft or model.delta
     return {
         "model": str(model.pretrained) if isinstance(model.pretrained, str) else type(model.pretrained).__name__,
-        "revision": revision_of(model.pretrained, getattr(config, "_commit_hash", None) or model.revision),
+        "revision": checkpoint_of(model),
         "files": str(sorted(options.items())),
         "adapter": f"{adapter}, {revision_of(adapter, model.revision)}",
         "dtype": str(model.model.dtype),
@@ -68,6 +68,11 @@ def fingerprint(model: "HFReward", renderer: "Renderer", pad_rule: str, options:
         "config": _config_hash(config),
         "plugin": f"version {__version__.split('.')[0]}",
     }
+
+
+def checkpoint_of(model: "HFReward") -> str:
+    """The state of the model's own checkpoint, the hub's by its commit where that is known."""
+    return revision_of(model.pretrained, getattr(model.model.config, "_commit_hash", None) or model.revision)
 
 
 def ranked_tasks(database: MutableMapping | None) -> set[str] | None:

@@ -47,15 +47,19 @@ class PaddedScorer:
     def __call__(self, batch: Sequence[Sequence[int]], device: torch.device) -> list[float]:
         """Scores of the sequences, cast to float32 from the model's dtype."""
         filler = self._unused_id(batch) if self.pad_id is None else self.pad_id
-        self.model.config.get_text_config().pad_token_id = filler
         width = max(len(ids) for ids in batch)
         input_ids = torch.full((len(batch), width), filler, dtype=torch.long)
         attention_mask = torch.zeros_like(input_ids)
         for row, ids in enumerate(batch):
             input_ids[row, : len(ids)] = torch.tensor(ids, dtype=torch.long)
             attention_mask[row, : len(ids)] = 1
-        with torch.autocast(device.type, dtype=self._autocast, enabled=self._autocast is not None):
-            logits = self.model(input_ids=input_ids.to(device), attention_mask=attention_mask.to(device)).logits
+        config = self.model.config.get_text_config()
+        given, config.pad_token_id = config.pad_token_id, filler
+        try:
+            with torch.autocast(device.type, dtype=self._autocast, enabled=self._autocast is not None):
+                logits = self.model(input_ids=input_ids.to(device), attention_mask=attention_mask.to(device)).logits
+        finally:
+            config.pad_token_id = given  # the model may be the caller's own, or be wrapped again
         return logits.float().reshape(len(batch)).tolist()
 
     def _unused_id(self, batch: Sequence[Sequence[int]]) -> int:

@@ -172,11 +172,18 @@ class PreferenceTask(ConfigurableTask):
 
     # requests and results
 
-    def build_all_requests(self, *, samples: list[int] | None = None, tokenizer_name: str = "", **kwargs) -> None:
+    def build_all_requests(
+        self, *, samples: list[int] | None = None, cache_requests: bool = False, tokenizer_name: str = "", **kwargs
+    ) -> None:
         """Build the requests; the host's key for --cache_requests then knows the rows and how they are read."""
-        reading = (self.dump_config(), getattr(self.eval_docs, "_fingerprint", list(self.eval_docs)), samples)
-        digest = hashlib.sha256(repr(reading).encode()).hexdigest()[:16]
-        super().build_all_requests(samples=samples, tokenizer_name=f"{tokenizer_name}-{digest}", **kwargs)
+        if cache_requests:
+            fields = {**self._own, "description": self.config.description}
+            read = {key: self.config.serialize_function(v) if callable(v) else v for key, v in fields.items()}
+            reading = (sorted(read.items()), list(self.eval_docs), samples)
+            tokenizer_name += "-" + hashlib.sha256(repr(reading).encode()).hexdigest()[:16]
+        super().build_all_requests(
+            samples=samples, cache_requests=cache_requests, tokenizer_name=tokenizer_name, **kwargs
+        )
 
     def fewshot_context(
         self,

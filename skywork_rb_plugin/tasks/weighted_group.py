@@ -64,14 +64,14 @@ class WeightedGroup(Group):
         self._overridden: set[str] = set()
         self._building.append(name)
         try:
+            members = _Members(metadata)
             for member in config["members"]:
-                self._add_member(member, _Members(metadata))
+                self._add_member(member, members)
         finally:
             self._building.pop()
         self._refuse_two_configurations()
         self._warn_of_mixed_weights()
-        for task_name, share in self.shares().items():
-            self._note_share(task_name, share)
+        self._note_shares()
 
     def _add_member(self, member: str | Mapping, members: "_Members") -> None:
         item = {"task": member} if isinstance(member, str) else dict(member) if isinstance(member, Mapping) else {}
@@ -127,12 +127,13 @@ class WeightedGroup(Group):
                     shares[name] += part * share
         return dict(shares)
 
-    def _note_share(self, task_name: str, share: float) -> None:
+    def _note_shares(self) -> None:
         """Have the results file say it: the host writes tasks' configurations there, but no group's."""
+        shares = self.shares()
         for task in self.get_all_tasks():
-            if task.task_name == task_name:
+            if task.task_name in shares:
                 metadata = task.config.metadata or {}
-                noted = {**metadata.get("shares", {}), self.name: share}
+                noted = {**metadata.get("shares", {}), self.name: shares[task.task_name]}
                 task.set_config("metadata", {**metadata, "shares": noted})
 
     def _warn_of_mixed_weights(self) -> None:
