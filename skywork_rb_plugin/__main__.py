@@ -22,7 +22,7 @@ def main() -> None:
     if sys.argv[1:] in ([], ["-h"], ["--help"]):
         print(f"Commands of skywork-rb-plugin, each with --help: {', '.join(COMMANDS)}. All others are lm-eval's:\n")
     discovery.register()
-    from lm_eval.__main__ import cli_evaluate
+    from skywork_rb_plugin.host import cli_evaluate
 
     cli_evaluate()
 

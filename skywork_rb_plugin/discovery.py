@@ -5,6 +5,7 @@ Called by the start-up file right after the host's own modules, or by `register(
 
 import functools
 import logging
+import sys
 from collections import deque
 from pathlib import Path
 
@@ -37,7 +38,8 @@ def register() -> None:
 def register_models() -> None:
     """Register our models with the host; names it found through our entry points are left alone."""
     import lm_eval.models  # noqa: F401  the host imports its built-in models only while its registry is empty
-    from lm_eval.api.registry import model_registry
+
+    from skywork_rb_plugin.host import model_registry
 
     show_user_errors_plainly()
     for name, target in MODELS.items():
@@ -47,10 +49,12 @@ def register_models() -> None:
 
 def add_task_folder() -> None:
     """Have every TaskManager with the host's default tasks also index our folder, before `--include_path`."""
-    from lm_eval.tasks import _index
+    from skywork_rb_plugin import host
 
-    build = getattr(getattr(_index, "TaskIndex", None), "build", None)
-    if build is None:
+    try:
+        index = host.TaskIndex
+        build = index.build
+    except (ImportError, AttributeError):
         logger.warning(
             "skywork-rb-plugin does not know this release of lm-eval (no TaskIndex.build): its tasks need "
             "--include_path %s",
@@ -58,7 +62,7 @@ def add_task_folder() -> None:
         )
         return
     if not hasattr(build, "without_plugin"):
-        _index.TaskIndex.build = staticmethod(_with_our_folder(build, Path(_index.__file__).parent))
+        index.build = staticmethod(_with_our_folder(build, Path(sys.modules[index.__module__].__file__).parent))
 
 
 def _with_our_folder(build, default_folder: Path):
@@ -82,7 +86,7 @@ def task_index(group_file: Path | None) -> dict:
         group_file: the group's YAML; the index of the newest TaskManager that knows it is taken. None for a group that
             came as a dict: the newest index, with our folder's tasks where it lacks them.
     """
-    from lm_eval.tasks._index import TaskIndex
+    from skywork_rb_plugin.host import TaskIndex
 
     if group_file is not None:
         for index in reversed(_indexes):

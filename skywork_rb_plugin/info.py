@@ -39,14 +39,14 @@ def report() -> str:
 
 
 def _models() -> list[str]:
-    from lm_eval.api.registry import model_registry
+    from skywork_rb_plugin.host import model_registry
 
     registered = {name: "registered" if name in model_registry else "NOT registered" for name in discovery.MODELS}
     return [f"  {name:12} {target}  ({registered[name]})" for name, target in discovery.MODELS.items()]
 
 
 def _tasks() -> list[str]:
-    from lm_eval.tasks._index import Kind, TaskIndex
+    from skywork_rb_plugin.host import Kind, TaskIndex
 
     index = TaskIndex.build([discovery.task_folder()])
     groups = [name for name, entry in index.items() if entry.kind is Kind.PY_TASK and "members" in (entry.cfg or {})]

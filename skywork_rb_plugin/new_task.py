@@ -107,7 +107,7 @@ def _task_manager():
     from skywork_rb_plugin.discovery import register
 
     register()
-    from lm_eval.tasks import TaskManager
+    from skywork_rb_plugin.host import TaskManager
 
     return TaskManager()
 
@@ -138,7 +138,7 @@ def _write_and_read(file: Path, text: str):
     Raises:
         UserError: the file can't be written, or a row can't be read.
     """
-    from lm_eval.tasks import TaskManager
+    from skywork_rb_plugin.host import TaskManager
 
     before = file.read_text(encoding="utf-8") if file.exists() else None
     try:

@@ -159,7 +159,7 @@ def _task_manager(include_path: str | None):
     from skywork_rb_plugin.discovery import register
 
     register()
-    from lm_eval.tasks import TaskManager
+    from skywork_rb_plugin.host import TaskManager
 
     return TaskManager(include_path=include_path)
 

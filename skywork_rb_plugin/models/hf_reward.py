@@ -11,13 +11,12 @@ from typing import Literal
 
 import torch
 import transformers
-from lm_eval.api.instance import Instance
-from lm_eval.models.huggingface import HFLM
 
 import skywork_rb_plugin
 from skywork_rb_plugin.conversations import Conversation, Message
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.heads.sequence_classification import CheckedLoader, attention_for, check_labels
+from skywork_rb_plugin.host import HFLM, Instance
 from skywork_rb_plugin.models import score_cache
 from skywork_rb_plugin.models.rendering import PROBES, Rendered, Renderer
 from skywork_rb_plugin.models.requests import cannot_answer, conversation_of, not_finite, refuse_unrankable

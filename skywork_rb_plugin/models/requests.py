@@ -3,10 +3,9 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from lm_eval.api.instance import Instance
-
 from skywork_rb_plugin.conversations import Conversation, Message
 from skywork_rb_plugin.errors import UserError
+from skywork_rb_plugin.host import Instance
 
 
 def conversation_of(context: str, continuation: str) -> Sequence[Message]:

@@ -6,9 +6,9 @@ from typing import Literal
 
 import torch
 from accelerate.utils import find_executable_batch_size
-from lm_eval.models.utils import Collator
 
 from skywork_rb_plugin.errors import UserError
+from skywork_rb_plugin.host import Collator
 from skywork_rb_plugin.scoring.batches import Conversations, Scored
 
 logger = logging.getLogger(f"lm_eval.{__name__}")

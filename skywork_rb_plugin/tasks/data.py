@@ -11,9 +11,9 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 import datasets
-from lm_eval.utils import info_once, warning_once
 
 from skywork_rb_plugin.errors import UserError
+from skywork_rb_plugin.host import info_once, warning_once
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
 

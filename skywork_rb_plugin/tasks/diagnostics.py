@@ -80,7 +80,7 @@ def mean_of_some(values: Iterable[float | None]) -> float:
 
 def register_diagnostics() -> None:
     """Make the host find our aggregations; it knows no standard error for them and prints N/A."""
-    from lm_eval.api.registry import aggregation_registry, register_aggregation
+    from skywork_rb_plugin.host import aggregation_registry, register_aggregation
 
     for name, function in ((ECE, expected_calibration_error), (SOME, mean_of_some)):
         if name not in aggregation_registry:

@@ -5,10 +5,8 @@ import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 
-from lm_eval.api.instance import Instance
-from lm_eval.utils import apply_template
-
 from skywork_rb_plugin.conversations import Message
+from skywork_rb_plugin.host import Instance, apply_template
 from skywork_rb_plugin.tasks.keys import OWN_KEYS, UNUSED_KEYS
 from skywork_rb_plugin.tasks.metrics import JUDGE_METRICS
 from skywork_rb_plugin.tasks.preference import PreferenceTask

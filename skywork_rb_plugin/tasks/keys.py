@@ -4,9 +4,8 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import fields
 
-from lm_eval.config.task import TaskConfig
-
 from skywork_rb_plugin.errors import UserError
+from skywork_rb_plugin.host import TaskConfig
 from skywork_rb_plugin.tasks.scores import SCORES
 
 # keys of the YAML that are ours: the host's checks of row 0 would choke on message lists

@@ -102,7 +102,8 @@ def extra_metrics(extra: object) -> list[str]:
 def register_metrics() -> None:
     """Make the host find our metrics; otherwise it looks for them on the hub."""
     import lm_eval.api.metrics  # noqa: F401  the host imports its own metrics only while its registry is empty
-    from lm_eval.api.registry import metric_registry, register_metric
+
+    from skywork_rb_plugin.host import metric_registry, register_metric
 
     for name, higher_is_better in METRICS.items():
         if name not in metric_registry:

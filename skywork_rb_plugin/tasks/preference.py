@@ -8,11 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import datasets
-from lm_eval.api.instance import Instance
-from lm_eval.api.task import ConfigurableTask
 
 from skywork_rb_plugin.conversations import Conversation, Message, with_system
 from skywork_rb_plugin.errors import UserError
+from skywork_rb_plugin.host import ConfigurableTask, Instance
 from skywork_rb_plugin.tasks import data
 from skywork_rb_plugin.tasks.diagnostics import DIAGNOSTICS, diagnose, register_diagnostics
 from skywork_rb_plugin.tasks.keys import OWN_KEYS, UNUSED_KEYS, check_keys

@@ -155,7 +155,7 @@ def resolve(doc: Mapping, field: Field):
 
 def _text(doc: Mapping, field: str):
     """A column's value, also for `{{column}}` and `{{column.field}}`, which Jinja would turn into text; else Jinja."""
-    from lm_eval.utils import apply_template
+    from skywork_rb_plugin.host import apply_template
 
     if field in doc:
         return doc[field]

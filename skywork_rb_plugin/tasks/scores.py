@@ -137,7 +137,7 @@ BY_SCORE = {metric for score in SCORES.values() for metric in score.aggregations
 
 def register_scores() -> None:
     """Make the host find our aggregations; it knows no standard error for them and prints N/A."""
-    from lm_eval.api.registry import aggregation_registry, register_aggregation
+    from skywork_rb_plugin.host import aggregation_registry, register_aggregation
 
     for name, function in ((TIES, ties_score), *SECTION_AGGREGATIONS.values()):
         if name not in aggregation_registry:

@@ -7,15 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from lm_eval.api.group import Group
-from lm_eval.api.task import Task
-from lm_eval.config.group import AggMetricConfig, GroupConfig
-from lm_eval.tasks._factory import TaskFactory
-from lm_eval.tasks._index import Kind, TaskIndex
-from lm_eval.utils import info_once
-
 from skywork_rb_plugin import discovery
 from skywork_rb_plugin.errors import UserError
+from skywork_rb_plugin.host import AggMetricConfig, Group, GroupConfig, Kind, Task, TaskFactory, TaskIndex, info_once
 from skywork_rb_plugin.tasks.diagnostics import DIAGNOSTICS
 from skywork_rb_plugin.tasks.metrics import extra_metrics
 
