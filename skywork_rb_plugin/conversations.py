@@ -1,7 +1,7 @@
-"""Conversations: messages that travel through the host as a string.
+"""What travels through the host: messages as a string, and rewards as floats that know their conversation's length.
 
 A request of the host is `(context, continuation)`, and its cache hashes both. A `Conversation` is that context: a `str`
-for language models that know only text, and the messages for reward models. Needs no torch.
+for language models that know only text, and the messages for reward models. A `Reward` is the answer. Needs no torch.
 """
 
 import json
@@ -38,6 +38,27 @@ class Conversation(str):
         return type(self), (self.messages,)
 
 
+class Reward(float):
+    """A reward, in the model's own units, with what the sample logs tell of its conversation.
+
+    Attributes:
+        tokens: that the model was given, or None where that is not known.
+        cut: whether there were more than the model's length allows.
+    """
+
+    tokens: int | None
+    cut: bool | None
+
+    def __new__(cls, value: float, tokens: int | None = None, cut: bool | None = None):
+        """A float with two more facts; arithmetic gives plain floats."""
+        self = super().__new__(cls, value)
+        self.tokens, self.cut = tokens, cut
+        return self
+
+    def __reduce__(self):
+        return type(self), (float(self), self.tokens, self.cut)
+
+
 def check_message(message: object) -> Message:
     """`message` as a plain `{"role": …, "content": …}`; ValueError says what else was found."""
     if not isinstance(message, Mapping) or not {"role", "content"} <= set(message):
@@ -66,6 +87,25 @@ def as_messages(value: object, role: str) -> list[Message]:
     if is_messages(value):
         return [check_message(message) for message in value]
     raise ValueError(f"found {_short(value)}, expected a string or a list of messages with `role` and `content`")
+
+
+def whole_conversation(value: object) -> list[Message]:
+    """Messages that end in the assistant's, from such a list or from a pair of a prompt and a response.
+
+    Raises:
+        ValueError: `value` is neither; a prompt is a string or messages, a response a string.
+    """
+    if is_messages(value):
+        messages = as_messages(value, "user")
+    elif isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 2 and isinstance(value[1], str):
+        messages = [*as_messages(value[0], "user"), {"role": "assistant", "content": value[1]}]
+    else:
+        raise ValueError(f"found {_short(value)}, expected a list of messages, or a prompt and a response")
+    if messages[-1]["role"] != "assistant":
+        raise ValueError(f"found a last message of the {messages[-1]['role']}, expected the assistant's")
+    if len(messages) == 1:
+        raise ValueError("found a response alone, expected messages before it")
+    return messages
 
 
 def with_system(messages: Sequence[Message], instruction: str | None) -> list[Message]:

@@ -14,7 +14,6 @@ from lm_eval.models.huggingface import HFLM
 from sqlitedict import SqliteDict
 
 from skywork_rb_plugin import Conversation, HFReward, UserError
-from skywork_rb_plugin.models import score_cache
 
 TEXTS = ["a short one", "a much longer response that goes on for a while, and on", "x", "the quick brown fox " * 5]
 
@@ -85,7 +84,7 @@ def test_one_bos_whether_template_tokenizer_or_both_add_it(models, tmp_path):
         "tokenizer": make_tokenizer(template=plain),
     }.items():
         model = load(make_model(tmp_path / name, tokenizer=tokenizer))
-        [ids] = model._renderer.encode([model._renderer.render(messages)])
+        [ids] = model.renderer.encode([model.renderer.render(messages)])
         assert ids.count(model.tokenizer.bos_token_id) == 1, name
         assert ids[0] == model.tokenizer.bos_token_id, name
 
@@ -118,15 +117,15 @@ def test_long_conversations_are_cut_on_the_left_and_counted(models, caplog):
     """The BOS and the end stay; the log and the results file count."""
     model = load(models["llama-3.1"], max_length=40)
     found = scores(model, [(user("q " * 100), TEXTS[:2])])
-    whole = model._renderer.render([*user("q " * 100).messages, {"role": "assistant", "content": TEXTS[0]}])
-    [ids] = model._renderer.encode([whole])
-    cut = model._renderer.cut(ids)
+    whole = model.renderer.render([*user("q " * 100).messages, {"role": "assistant", "content": TEXTS[0]}])
+    [ids] = model.renderer.encode([whole])
+    cut = model.renderer.cut(ids)
     assert (cut[0], list(cut[1:]), len(cut)) == (model.tokenizer.bos_token_id, ids[-39:], 40)
     with torch.no_grad():
         assert found[0] == pytest.approx(model.model(torch.tensor([cut])).logits.item(), abs=1e-5)
     assert "2 of 2 conversations are longer than 40 tokens and were cut from the left" in caplog.text
     info = model.get_model_info()["reward"]
-    lost = sum(len(model._renderer.encode([whole.replace(TEXTS[0], text)])[0]) - 40 for text in TEXTS[:2])
+    lost = sum(len(model.renderer.encode([whole.replace(TEXTS[0], text)])[0]) - 40 for text in TEXTS[:2])
     assert (info["conversations_truncated"], info["tokens_truncated"]) == (2, lost)
 
 
@@ -310,8 +309,8 @@ def test_running_out_of_memory_is_one_line(models, monkeypatch):
 
     fixed = load(models["llama-3.1"], scoring="padded")
     auto = load(models["llama-3.1"], scoring="padded", batch_size="auto", max_batch_size=8)
-    monkeypatch.setattr(fixed._scorer, "score", too_large)
-    monkeypatch.setattr(auto._scorer, "score", too_large)
+    monkeypatch.setattr(fixed.scorer, "score", too_large)
+    monkeypatch.setattr(auto.scorer, "score", too_large)
     with pytest.raises(UserError, match=r"out of memory with 4 conversations of up to \d+ tokens; expected a smaller"):
         scores(fixed, PAIRS)
     assert len(scores(auto, PAIRS)) == 6
@@ -452,7 +451,7 @@ def test_revision_and_adapter_are_part_of_a_cache(models):
     prints = []
     for commit, adapter in (("abc", None), ("def", None), ("abc", "some/adapter")):
         model.pretrained, model.model.config._commit_hash, model.peft = "hub/model", commit, adapter
-        prints.append(score_cache.fingerprint(model, model._renderer, "sdpa", "config", {}))
+        prints.append(model.fingerprint())
     assert prints[0]["revision"] == "abc"
     assert prints[0] != prints[1]
     assert prints[0] != prints[2]

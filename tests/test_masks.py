@@ -27,8 +27,8 @@ def config_of(windows):
 def by_definition(pack, size, window):
     """Token q sees token k when k's conversation beginning is a beginning of q's, and not too far back."""
     paths: dict[int, tuple] = {}
-    for ids, last in zip(pack.sequences, pack.last_nodes, strict=True):
-        node = last
+    for i, ids in enumerate(pack.sequences):
+        node = pack.node(i, len(ids) - 1)
         for length in range(len(ids), 0, -1):
             paths[node] = ids[:length]
             # the parent: the last node before this one that holds the shorter beginning

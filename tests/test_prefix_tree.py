@@ -39,8 +39,10 @@ def test_every_token_sees_what_it_would_see_alone(sequences, budget, strict):
             stored.add(tuple(pack.tokens[k] for k in path))
         assert stored == prefixes(pack.sequences)
         assert len(stored) == len(pack)  # nothing is stored twice
-        for key, ids, last in zip(pack.conversations, pack.sequences, pack.last_nodes, strict=True):
-            assert tuple(pack.tokens[k] for k in visible(pack, last)) == ids == sequences[key]
+        for i, (key, ids) in enumerate(zip(pack.conversations, pack.sequences, strict=True)):
+            path = [pack.node(i, position) for position in range(len(ids))]
+            assert path == list(visible(pack, path[-1]))
+            assert tuple(pack.tokens[k] for k in path) == ids == sequences[key]
             found.append(key)
     assert sorted(found) == list(range(len(sequences)))
 
@@ -89,7 +91,11 @@ def test_equal_conversations_are_stored_once():
     """Whatever asks for them, each gets its answer from the same node."""
     [pack] = pack_conversations({7: [1, 2, 3], 9: [1, 2, 3], 4: [1, 2]}, 10)
     assert (pack.tokens, pack.depths) == ([1, 2, 3], [0, 1, 2])
-    assert dict(zip(pack.conversations, pack.last_nodes, strict=True)) == {7: 2, 9: 2, 4: 1}
+    assert {key: pack.node(i, len(pack.sequences[i]) - 1) for i, key in enumerate(pack.conversations)} == {
+        7: 2,
+        9: 2,
+        4: 1,
+    }
 
 
 def test_empty_sequences_are_refused_and_none_is_fine():

@@ -103,7 +103,7 @@ def test_scores_do_not_depend_on_what_else_is_in_the_run(models, family):
     """One conversation alone, in another order, with another budget: within 1e-5 in float32."""
     model = HFReward(models[family], **CPU)
     expected = scores(model, rows())
-    assert model._scorer.name == "tree"
+    assert model.scorer.name == "tree"
     shuffled = rows()
     random.Random(1).shuffle(shuffled)
     by_prompt = dict(
@@ -124,13 +124,13 @@ def test_tokens_are_counted(models):
     tree = HFReward(models["llama-3.1"], tokens_per_pack=10**6, **CPU)
     padded = HFReward(models["llama-3.1"], scoring="padded", device="cpu", batch_size=5)
     assert scores(tree, pairs) == pytest.approx(scores(padded, pairs), abs=1e-5)
-    render = tree._renderer.render
+    render = tree.renderer.render
     texts = [
         render([{"role": "user", "content": prompt}, {"role": "assistant", "content": response}])
         for prompt, responses in pairs
         for response in responses
     ]
-    ids = [tuple(one) for one in tree._renderer.encode(texts)]
+    ids = [tuple(one) for one in tree.renderer.encode(texts)]
     asked, distinct = sum(map(len, ids)), set(ids)
     nodes = len({one[:n] for one in distinct for n in range(1, len(one) + 1)})
     info = tree.get_model_info()["reward"]
@@ -148,7 +148,7 @@ def test_out_of_memory_halves_the_budget_and_loses_nothing(models, caplog, monke
     """Said once; every conversation is scored, and each exactly once."""
     model = HFReward(models["qwen-3"], tokens_per_pack=2000, **CPU)
     expected = scores(model, rows())
-    forward, sizes = model._scorer._decoder.forward, []
+    forward, sizes = model.scorer._decoder.forward, []
 
     def small_only(input_ids, **kwargs):
         if input_ids.numel() > 300:
@@ -156,13 +156,13 @@ def test_out_of_memory_halves_the_budget_and_loses_nothing(models, caplog, monke
         sizes.append(input_ids.numel())
         return forward(input_ids=input_ids, **kwargs)
 
-    monkeypatch.setattr(model._scorer._decoder, "forward", small_only)
+    monkeypatch.setattr(model.scorer._decoder, "forward", small_only)
     kept = []
     model.cache_hook.add_partial = lambda kind, args, answer: kept.append(args)
     assert scores(model, rows()) == pytest.approx(expected, abs=1e-5)
     assert len(kept) == len(set(kept)) == 24
     assert caplog.text.count("Out of memory with a pack of") == 1
-    assert model._scorer.budget <= 300
+    assert model.scorer.budget <= 300
     assert len(sizes) < 24  # not conversation by conversation
     with pytest.raises(UserError, match=r"out of memory with a single conversation of \d+ tokens; expected a shorter"):
         scores(model, [("word " * 450, ["yes", "no"])])
@@ -173,14 +173,14 @@ def test_out_of_memory_after_an_overflow(models, monkeypatch, caplog):
     model = HFReward(models["llama-3.1"], tokens_per_pack=2000, **CPU)
     with torch.no_grad():
         model.model.get_input_embeddings().weight[model.tokenizer("Z", add_special_tokens=False).input_ids] = math.nan
-    kept, forward = [], model._scorer._decoder.forward
+    kept, forward = [], model.scorer._decoder.forward
 
     def small_only(input_ids, **kwargs):
         if 100 < input_ids.numel() < 150:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate")
         return forward(input_ids=input_ids, **kwargs)
 
-    monkeypatch.setattr(model._scorer._decoder, "forward", small_only)
+    monkeypatch.setattr(model.scorer._decoder, "forward", small_only)
     model.cache_hook.add_partial = lambda kind, args, answer: kept.append(args[1])
     pairs = [("Question?", ["fine", "good"]), ("Question?", ["Z", "zzz " * 25])]
     with pytest.raises(UserError, match="out of memory with a single conversation"):
@@ -192,13 +192,13 @@ def test_packs_underway_together(models, monkeypatch):
     """As on a GPU: the next pack starts before the scores of the one before are read; none is lost when memory runs out."""
     model = HFReward(models["qwen-3"], tokens_per_pack=300, **CPU)
     expected = scores(model, rows())
-    model._scorer._at_once = 2
+    model.scorer._at_once = 2
     started, most = [], []
-    start, finish = model._scorer._start, model._scorer._finish
+    start, finish = model.scorer._start, model.scorer._finish
     monkeypatch.setattr(
-        model._scorer, "_start", lambda pack: started.append(pack) or most.append(len(started)) or start(pack)
+        model.scorer, "_start", lambda pack: started.append(pack) or most.append(len(started)) or start(pack)
     )
-    monkeypatch.setattr(model._scorer, "_finish", lambda one, *rest: started.pop() and finish(one, *rest))
+    monkeypatch.setattr(model.scorer, "_finish", lambda one, *rest: started.pop() and finish(one, *rest))
     assert scores(model, rows()) == pytest.approx(expected, abs=1e-6)
     assert max(most) == 2
     once = iter([True])
@@ -209,9 +209,9 @@ def test_packs_underway_together(models, monkeypatch):
         started.append(pack)
         return start(pack)
 
-    monkeypatch.setattr(model._scorer, "_start", fails_once)
+    monkeypatch.setattr(model.scorer, "_start", fails_once)
     assert scores(model, rows()) == pytest.approx(expected, abs=1e-5)
-    assert model._scorer._halved
+    assert model.scorer._halved
 
 
 def test_other_errors_of_the_model_are_not_swallowed(models, monkeypatch):
@@ -221,7 +221,7 @@ def test_other_errors_of_the_model_are_not_swallowed(models, monkeypatch):
     def broken(**kwargs):
         raise RuntimeError("broken")
 
-    monkeypatch.setattr(model._scorer._decoder, "forward", broken)
+    monkeypatch.setattr(model.scorer._decoder, "forward", broken)
     with pytest.raises(RuntimeError, match="broken"):
         scores(model, rows(2))
     assert model.model.config._attn_implementation == "sdpa"
@@ -230,14 +230,14 @@ def test_other_errors_of_the_model_are_not_swallowed(models, monkeypatch):
 def test_answers_reach_the_cache_pack_by_pack(models):
     """What was scored before an error is kept."""
     model = HFReward(models["llama-3.1"], tokens_per_pack=200, **CPU)
-    kept, start = [], model._scorer._start
+    kept, start = [], model.scorer._start
 
     def third_fails(pack):
         if len(kept) >= 6:
             raise KeyboardInterrupt
         return start(pack)
 
-    model._scorer._start = third_fails
+    model.scorer._start = third_fails
     model.cache_hook.add_partial = lambda kind, args, answer: kept.append(answer)
     with pytest.raises(KeyboardInterrupt):
         scores(model, rows())
@@ -250,7 +250,7 @@ def test_a_loaded_model_is_left_as_it_was(models):
     loaded = transformers.AutoModelForSequenceClassification.from_pretrained(models["llama-3.1"])
     model = HFReward(loaded, tokenizer=transformers.AutoTokenizer.from_pretrained(models["llama-3.1"]), batch_size=4)
     expected = scores(model, rows())
-    assert model._scorer.name == "tree"
+    assert model.scorer.name == "tree"
     assert loaded.config._attn_implementation == "sdpa"
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in loaded.modules())
     padded = HFReward(loaded, tokenizer=model.tokenizer, scoring="padded", batch_size=4)
@@ -303,10 +303,10 @@ def test_what_depends_on_more_than_the_tree_is_refused(tmp_path):
     factors = {"short_factor": [1.0] * 4, "long_factor": [3.0] * 4}
     rope = {"rope_type": "longrope", "original_max_position_embeddings": 64, "rope_theta": 10000.0, **factors}
     growing = family_of("Phi3", tmp_path / "rope", rope_parameters=rope, original_max_position_embeddings=64)
-    assert HFReward(growing, **CPU)._scorer.name == "padded"
+    assert HFReward(growing, **CPU).scorer.name == "padded"
     with pytest.raises(UserError, match=r"positions of the kind longrope.* with max_length=64 they don't"):
         HFReward(growing, scoring="tree", **CPU)
-    assert HFReward(growing, max_length=64, **CPU)._scorer.name == "tree"
+    assert HFReward(growing, max_length=64, **CPU).scorer.name == "tree"
 
 
 def test_an_attention_that_was_asked_for_and_fails_is_one_line(models, monkeypatch):
@@ -322,7 +322,7 @@ def test_an_attention_that_was_asked_for_and_fails_is_one_line(models, monkeypat
     assert str(error.value).endswith(
         "(eager: NotImplementedError: no compiler); leave attn_implementation=eager out of --model_args, or add scoring=padded"
     )
-    assert HFReward(models["qwen-3"], **CPU)._scorer.name == "padded"
+    assert HFReward(models["qwen-3"], **CPU).scorer.name == "padded"
     with pytest.raises(UserError, match="found --batch_size 0, expected a whole number above 0, or auto"):
         HFReward(models["qwen-3"], batch_size=0, device="cpu")
 
@@ -334,7 +334,7 @@ def test_the_log_says_how_it_was_scored_and_what_an_interruption_leaves(models, 
     assert "Scoring by prefix tree: prefix_tree attention, packs of 100 tokens." in caplog.text
     scores(model, rows(2))
     assert "Scored 4 conversations in" in caplog.text
-    start = model._scorer._start
+    start = model.scorer._start
     packs = []
 
     def interrupted(pack):
@@ -343,7 +343,7 @@ def test_the_log_says_how_it_was_scored_and_what_an_interruption_leaves(models, 
         packs.append(pack)
         return start(pack)
 
-    monkeypatch.setattr(model._scorer, "_start", interrupted)
+    monkeypatch.setattr(model.scorer, "_start", interrupted)
     with pytest.raises(KeyboardInterrupt):
         scores(model, rows())
     done = len(packs[0].conversations)

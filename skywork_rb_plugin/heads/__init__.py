@@ -1,1 +1,1 @@
-"""How a reward is read off each family of reward model. One so far: transformers' sequence classification."""
+"""How a reward is read off each family of reward model: `Head` is the interface, one module per family."""

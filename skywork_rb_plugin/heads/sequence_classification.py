@@ -1,8 +1,12 @@
-"""Reward models that transformers loads as a sequence classifier with one label: the score is its only logit."""
+"""Reward models that transformers loads as a sequence classifier with one label: the reward is its only logit."""
 
+import torch
 import transformers
+from transformers.modeling_layers import GenericForSequenceClassification
 
 from skywork_rb_plugin.errors import UserError
+from skywork_rb_plugin.heads.head import Head
+from skywork_rb_plugin.heads.pooling import pooled_index
 
 # options of bitsandbytes that the host passes on one by one
 _BITSANDBYTES = ("load_in_4bit", "load_in_8bit", "bnb_", "llm_int8_")
@@ -74,26 +78,22 @@ def check_labels(config: transformers.PretrainedConfig, name: str) -> None:
         raise UserError(f"{name} has {config.num_labels} labels ({labels}), expected a reward model with one")
 
 
-def attention_for(
-    config: transformers.PretrainedConfig, requested: str | None, may_flash: bool = False
-) -> dict[str, str]:
-    """The attention to load a model with, as keyword arguments; empty leaves it to transformers.
+def standard_head(model: torch.nn.Module, pad_id: int | None) -> Head | None:
+    """The head of transformers' causal classifiers: a linear layer read at the last token that is not the pad token.
 
-    sdpa drops the soft-capping of Gemma-2's attention logits, which changes scores: transformers 4.51 to 5.19 do so
-    silently. The leaderboard ran Gemma-2 with flash_attention_2 or eager attention; eager is what is chosen here, or
-    flash_attention_2 if `may_flash` and it is installed.
+    transformers, modeling_layers.py, GenericForSequenceClassification. None for models of another build, such as encoders
+    with a pooler, whose rewards are their own logits.
 
-    Raises:
-        UserError: sdpa was asked for and the model has soft-capping.
+    Args:
+        model: the classifier, or one with a PEFT adapter.
+        pad_id: the token id that is skipped (`pad_id_for_pooling`), or None.
     """
-    if getattr(config.get_text_config(), "attn_logit_softcapping", None) is None:
-        return {}
-    if requested == "sdpa":
-        raise UserError(
-            "found attn_implementation=sdpa for a model with soft-capped attention, which sdpa ignores; expected eager, "
-            "flex_attention or flash_attention_2 (leave attn_implementation out to have one chosen)"
-        )
-    if requested:
-        return {}
-    flash = may_flash and transformers.utils.is_flash_attn_2_available()
-    return {"attn_implementation": "flash_attention_2" if flash else "eager"}
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    if not isinstance(inner, GenericForSequenceClassification):
+        return None
+    return Head(head_name(inner), lambda ids: [pooled_index(ids, pad_id)], inner.score)
+
+
+def head_name(model: torch.nn.Module) -> str:
+    """What the results file calls the head of a classifier with one label."""
+    return f"{type(model).__name__}, one label"

@@ -1,10 +1,9 @@
-"""hf-reward: a Hugging Face reward model as a language model of the host, whose log-likelihoods are rewards."""
+"""hf-reward: a Hugging Face reward model, loaded by the host's own HFLM."""
 
 import atexit
 import logging
-import math
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal
@@ -12,27 +11,25 @@ from typing import Literal
 import torch
 import transformers
 
-import skywork_rb_plugin
-from skywork_rb_plugin.conversations import Conversation, Message
 from skywork_rb_plugin.errors import UserError
-from skywork_rb_plugin.heads.sequence_classification import CheckedLoader, attention_for, check_labels
-from skywork_rb_plugin.host import HFLM, Instance
-from skywork_rb_plugin.models import score_cache
+from skywork_rb_plugin.heads.pooling import PadRule, pad_id_for_pooling, pooled_index
+from skywork_rb_plugin.heads.sequence_classification import CheckedLoader, check_labels, head_name, standard_head
+from skywork_rb_plugin.host import HFLM
+from skywork_rb_plugin.models import checkpoints
 from skywork_rb_plugin.models.rendering import PROBES, Rendered, Renderer
-from skywork_rb_plugin.models.requests import cannot_answer, conversation_of, not_finite, refuse_unrankable
-from skywork_rb_plugin.scoring.attention import BY_BLOCKS
-from skywork_rb_plugin.scoring.batches import Scored
+from skywork_rb_plugin.models.reward_lm import RewardLM
+from skywork_rb_plugin.scoring.attention import BY_BLOCKS, attention_for
 from skywork_rb_plugin.scoring.choice import Scoring, choose_scorer
 from skywork_rb_plugin.scoring.padded import PaddedScorer
-from skywork_rb_plugin.scoring.pooling import PadRule, pad_id_for_pooling, pooled_index
-from skywork_rb_plugin.scoring.progress import Counts, Progress
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
 
 DEMO = "demo"
+# model arguments that choose among the files of one checkpoint
+_FILE_OPTIONS = ("subfolder", "gguf_file", "variant", "use_fast_tokenizer")
 
 
-class HFReward(HFLM):
+class HFReward(RewardLM, HFLM):
     """`--model hf-reward`: scores `(conversation, response)` with a sequence classifier that has one label.
 
     Takes every loading option of the host's `hf` (dtype, revision, device, parallelize, peft, quantisation,
@@ -46,6 +43,7 @@ class HFReward(HFLM):
             means `tree` where the model can.
         tokens_per_pack: budget of `tree`, or `auto` to go by the device and its free memory.
         compile: whether `tree` compiles the model.
+        device: default: CUDA where there is one, else the CPU.
 
     Raises:
         UserError: the checkpoint is no reward model, has no chat template, or can't run as asked.
@@ -61,14 +59,16 @@ class HFReward(HFLM):
         scoring: Scoring = "auto",
         tokens_per_pack: int | Literal["auto"] = "auto",
         compile: bool = False,
+        device: str | None = None,
         **kwargs,
     ) -> None:
         _check_options(pretrained, pad_rule, scoring, tokens_per_pack, compile, kwargs)
         if pretrained == DEMO:
             pretrained = str(files("skywork_rb_plugin") / "demo" / "model")
         self._name = pretrained if isinstance(pretrained, str) else type(pretrained).__name__
-        self._database, self._scoring = None, scoring
-        self._counts = self._total_counts = Counts()  # on this rank, and on all of them
+        self._scoring = scoring
+        kwargs["device"] = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        training = [module for module in _modules(pretrained) if module.training]
         requested = kwargs.get("attn_implementation")
         if requested == BY_BLOCKS:  # ours: nothing to load with
             kwargs.pop("attn_implementation")
@@ -85,21 +85,28 @@ class HFReward(HFLM):
             ) from error
         if self.world_size > 1:
             atexit.register(_leave_process_group)
-        self._options = {key: value for key, value in kwargs.items() if key in score_cache.FILE_OPTIONS}
+        self._files = {key: value for key, value in kwargs.items() if key in _FILE_OPTIONS}
         check_labels(self.model.config, self._name)
         # again for a model that came loaded, or whose attention transformers chose
         attention_for(self.model.config, self.model.config._attn_implementation)
-        self._renderer = Renderer(self.tokenizer, chat_template, self.chat_template_args, self.max_length, self._name)
+        self.renderer = Renderer(self.tokenizer, chat_template, self.chat_template_args, self.max_length, self._name)
         self._pad_rule = pad_rule
-        self._probe = Rendered(self._renderer, self._renderer.render_all(PROBES))
+        self._probe = Rendered(self.renderer, self.renderer.render_all(PROBES))
+        pad_id = self._pooling_pad_id()
+        self._head = standard_head(self.model, pad_id)
         batch_size = self.batch_size if self.batch_size == "auto" else int(self.batch_size)
+        # the model's own logits: it pools as the head does
         padded = PaddedScorer(
-            self.model, self._pooling_pad_id(), self.device, self.mixed_precision_dtype, batch_size,
-            self.batch_schedule, self.max_batch_size,
+            self.model, None, pad_id, self.device, self.mixed_precision_dtype, batch_size, self.batch_schedule,
+            self.max_batch_size,
         )  # fmt: skip
-        self._scorer = choose_scorer(padded, self._probe, scoring, requested, tokens_per_pack, compile, self.max_length)
+        self.scorer = choose_scorer(
+            padded, self._head, self._probe, scoring, requested, tokens_per_pack, compile, self.max_length
+        )
         self.batch_sizes = padded.batch_sizes  # for the results file
-        if date := self._renderer.template_date:
+        for module in training:  # the host puts a model that came loaded into evaluation mode
+            module.training = True
+        if date := self.renderer.template_date:
             logger.warning(
                 "The chat template of %s puts today's date (%s) into every prompt, so scores depend on the day; fix it "
                 'with --model_args \'{"chat_template_args": {"date_string": "…"}}\' if the template takes one.',
@@ -160,128 +167,55 @@ class HFReward(HFLM):
         """Number of processes that share the requests."""
         return self.accelerator.num_processes if hasattr(self, "accelerator") else 1
 
-    def barrier(self) -> None:
-        """Wait for all ranks and add up their counts: the one call that the host makes on every rank after scoring."""
-        super().barrier()
-        counts = self._counts.tensor()
-        self._total_counts = Counts.of(self.all_gather(counts.to(self.device)).reshape(-1, len(counts)).sum(0))
+    # what it says of itself
 
-    # what the host asks of a model
+    @contextmanager
+    def scoring_mode(self) -> Iterator[None]:
+        """A caller's own model may be in training mode, and must be as it was afterwards."""
+        training = [module for module in self.model.modules() if module.training]
+        self.model.eval()
+        try:
+            yield
+        finally:
+            for module in training:
+                module.training = True
 
-    @property
-    def tokenizer_name(self) -> str:
-        """Key of cached requests; ours hold messages, the ones of `hf` text."""
-        return f"hf-reward__{super().tokenizer_name}"
-
-    def chat_template(self, chat_template: bool | str = False) -> str | None:
-        """The template in use, for the results file."""
-        return self._renderer.template if chat_template else None
-
-    def apply_chat_template(self, chat_history: list[Message], add_generation_prompt: bool = True) -> Conversation:
-        """The messages themselves: they are rendered when the response is known."""
-        return Conversation(chat_history)
-
-    def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
-        """The reward of each request's `(context, continuation)`, as `(reward, False)`.
-
-        A context that is no Conversation is one user message; a space before the continuation is the host's delimiter.
-
-        Raises:
-            UserError: a document has a single continuation, a reward is not finite, or memory runs out.
-        """
-        tasks = refuse_unrankable(requests, score_cache.ranked_tasks(self._database))
-        score_cache.remember_ranked(self._database, tasks)
-        same: dict[str, list[int]] = {}
-        conversations = (conversation_of(*request.args) for request in requests)
-        for i, text in enumerate(self._renderer.render_all(conversations)):
-            same.setdefault(text, []).append(i)
-        rendered = Rendered(self._renderer, list(same))
-        if same:
-            logger.info("The first conversation as the model sees it: %r", rendered.texts[0][:1000])
-        answers: list[tuple[float, bool]] = [(math.nan, False)] * len(requests)
-        hidden = disable_tqdm or self.rank != 0
-        with Progress(rendered.texts, hidden) as progress, closing(self._scorer.run(rendered)) as stream:
-            try:
-                for scored in stream:
-                    where = [same[rendered.texts[i]] for i in scored.conversations]
-                    self._answer(requests, where, scored, answers)
-                    progress.update(scored)
-                    self._counts.add(scored, [len(indices) for indices in where])
-            except KeyboardInterrupt:
-                progress.say_interrupted(self._database is not None)
-                raise
-        progress.say_done()
-        self._counts.conversations_truncated += rendered.truncated
-        self._counts.tokens_truncated += rendered.tokens_truncated
-        if rendered.truncated:
-            logger.warning(
-                "%d of %d conversations are longer than %d tokens and were cut from the left.",
-                rendered.truncated, len(rendered.texts), self.max_length,
-            )  # fmt: skip
-        return answers
-
-    def _answer(self, requests: list[Instance], where: list[list[int]], scored: Scored, answers: list) -> None:
-        """Hand scores to the requests at these indices, and to the host's cache; those that are no numbers come last."""
-        bad = []
-        for indices, score in zip(where, scored.scores, strict=True):
-            for i in indices:
-                answers[i] = (score, False)
-                if math.isfinite(score):
-                    self.cache_hook.add_partial("loglikelihood", requests[i].args, answers[i])
-                else:
-                    bad.append((requests[i], score))
-        if bad:
-            raise not_finite(*bad[0])
-
-    def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False):
-        """Refused: a reward model has no likelihoods.
-
-        Raises:
-            UserError: always.
-        """
-        raise cannot_answer(requests, "likelihoods of whole texts (perplexity)")
-
-    def generate_until(self, requests: list[Instance], disable_tqdm: bool = False):
-        """Refused: a reward model writes no text.
-
-        Raises:
-            UserError: always.
-        """
-        raise cannot_answer(requests, "generated text")
-
-    def set_cache_hook(self, cache_hook) -> None:
-        """Take the host's cache, if this model filled it.
-
-        Raises:
-            UserError: another model did, or this one under other settings.
-        """
-        self._database = cache_hook.dbdict
-        if self._database is not None:
-            score_cache.claim(
-                self._database,
-                score_cache.fingerprint(self, self._renderer, self._scorer.attention, self._pad_rule, self._options),
-            )
-        super().set_cache_hook(cache_hook)
-
-    def get_model_info(self) -> dict:
-        """What the host records of the model, and under `reward` what decided the scores."""
-        counts = self._total_counts if self.world_size > 1 else self._counts
-        reward = {
-            "checkpoint": score_cache.checkpoint_of(self),
-            "head": f"{type(self.model).__name__}, one label",
-            "attention": self._scorer.attention,
-            "scoring": self._scorer.name,
-            "tokens_per_pack": self._scorer.budget,
-            "batch_size": self._scorer.batch_size,
-            "compiled": self._scorer.compiled,
-            "max_length": self.max_length,
-            "pad_rule": self._pad_rule,
-            "chat_template_sha256": self._renderer.template_sha256,
-            "chat_template_date": self._renderer.template_date,
-            **counts.report(),
-            "plugin_version": skywork_rb_plugin.__version__,
+    def identity(self) -> dict[str, str]:
+        """What decides a score beside rendering and attention, in words."""
+        config, adapter = self.model.config, self.peft or self.delta
+        quantization = getattr(config, "quantization_config", None)
+        name = self.tokenizer.name_or_path
+        return {
+            "model": self._name,
+            "revision": self._checkpoint(),
+            "files": str(sorted(self._files.items())),
+            "adapter": f"{adapter}, {checkpoints.revision_of(adapter, self.revision)}",
+            "head": self._head_name(),
+            "dtype": str(self.model.dtype),
+            "mixed precision": str(self.mixed_precision_dtype),
+            "quantization": str(quantization.to_dict() if hasattr(quantization, "to_dict") else quantization),
+            "tokenizer": f"{name}, {checkpoints.revision_of(name, None)}, {len(self.tokenizer)} tokens, BOS "
+            f"{self.add_bos_token}",
+            "pad rule": self._pad_rule,
+            "config": checkpoints.config_hash(config),
         }
-        return {**super().get_model_info(), "reward": reward}
+
+    def reward_info(self) -> dict[str, object]:
+        """For the results file."""
+        return {"checkpoint": self._checkpoint(), "head": self._head_name(), "pad_rule": self._pad_rule}
+
+    def _checkpoint(self) -> str:
+        """The state of the model's own checkpoint, the hub's by its commit where that is known."""
+        commit = getattr(self.model.config, "_commit_hash", None)
+        return checkpoints.revision_of(self.pretrained, commit or self.revision)
+
+    def _head_name(self) -> str:
+        return self._head.name if self._head else head_name(self.model)
+
+
+def _modules(pretrained: object) -> Iterator[torch.nn.Module]:
+    """The parts of a model that came loaded; none of one that is still to load."""
+    return pretrained.modules() if isinstance(pretrained, torch.nn.Module) else iter(())
 
 
 def _leave_process_group() -> None:

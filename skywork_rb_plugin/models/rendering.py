@@ -50,7 +50,8 @@ class Renderer:
     ) -> None:
         self.tokenizer, self.max_length, self.name = tokenizer, max_length, name
         self.template = find_template(tokenizer, chat_template, name)
-        self._args = dict(template_args)
+        self.template_args = dict(template_args)
+        self.append: tuple[int, ...] = ()  # token ids that the model's head wants at a conversation's end
         self.template_date: str | None = None  # the date that the template put into every prompt, if it reads the clock
         self._reads_clock = self.render(PROBES[0]) != self.render(PROBES[0], _STOPPED_CLOCK + self.template)
         self._note_date()
@@ -71,7 +72,7 @@ class Renderer:
                 list(messages),
                 chat_template=template or self.template,
                 tokenize=False,
-                **self._args,
+                **self.template_args,
             )
         except Exception as error:
             # a template may raise anything; its syntax is checked at the first rendering
@@ -93,7 +94,12 @@ class Renderer:
             return []
         bos = self.tokenizer.bos_token_id
         encoded = self.tokenizer(list(texts), verbose=False)["input_ids"]
-        return [ids[1:] if bos is not None and ids[:2] == [bos, bos] else ids for ids in encoded]
+        one_bos = [ids[1:] if bos is not None and ids[:2] == [bos, bos] else ids for ids in encoded]
+        return [self._ended(ids) for ids in one_bos]
+
+    def _ended(self, ids: list[int]) -> list[int]:
+        end = list(self.append)
+        return ids if not ids or ids[len(ids) - len(end) :] == end else ids + end
 
     def _note_date(self) -> None:
         if self._reads_clock:
@@ -113,13 +119,18 @@ class Rendered:
 
     Attributes:
         texts: the conversations as the model's template puts them.
-        truncated: how many were longer than the model's length.
-        tokens_truncated: how many tokens they lost.
+        tokens: of each conversation that was encoded, how many the model is given.
+        lost: of each, how many were cut, since the model's length is less.
     """
 
     def __init__(self, renderer: Renderer, texts: Sequence[str]) -> None:
         self.texts, self._renderer = texts, renderer
-        self.truncated = self.tokens_truncated = 0
+        self.tokens, self.lost = [0] * len(texts), [0] * len(texts)
+
+    @property
+    def truncated(self) -> int:
+        """How many conversations were longer than the model's length."""
+        return sum(map(bool, self.lost))
 
     def encode(self, indices: Sequence[int]) -> list[Sequence[int]]:
         """Token ids of the conversations at these indices, cut to the model's length.
@@ -134,9 +145,8 @@ class Rendered:
                 "chat_template=FILE in --model_args"
             )
         short = [self._renderer.cut(ids) for ids in whole]
-        lost = [len(before) - len(after) for before, after in zip(whole, short, strict=True)]
-        self.truncated += sum(map(bool, lost))
-        self.tokens_truncated += sum(lost)
+        for i, before, after in zip(indices, whole, short, strict=True):
+            self.tokens[i], self.lost[i] = len(after), len(before) - len(after)
         return short
 
 

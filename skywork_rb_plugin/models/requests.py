@@ -53,11 +53,9 @@ def cannot_answer(requests: Sequence[Instance], what: str) -> UserError:
     )
 
 
-def not_finite(request: Instance, score: float) -> UserError:
-    """The error for a score that is NaN or infinite; names the conversation."""
-    prompt = " ".join(str(request.args[0]).split())[:80]
+def not_finite(where: str, prompt: str, score: float) -> UserError:
+    """The error for a score that is NaN or infinite; `where` says which conversation's it is."""
     return UserError(
-        f"task {request.task_name}, document {request.doc_id}, response {request.idx}: found score {score} for "
-        f"{prompt!r}, expected a finite number; try dtype=bfloat16 or dtype=float32 in --model_args (float16 "
-        "overflows); finite scores survive only under --use_cache"
+        f"{where}: found score {score} for {' '.join(prompt.split())[:80]!r}, expected a finite number; try "
+        "dtype=bfloat16 or dtype=float32 in --model_args (float16 overflows); finite scores survive only under --use_cache"
     )

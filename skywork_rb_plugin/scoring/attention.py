@@ -125,3 +125,28 @@ def tree_attentions(
     if not names:
         raise UserError(f"found attention {model.config._attn_implementation}, expected one of {', '.join(_MASKS)}")
     return [TreeAttention(name, compiled or _MASKS[name] == "flex") for name in names]
+
+
+def attention_for(
+    config: transformers.PretrainedConfig, requested: str | None, may_flash: bool = False
+) -> dict[str, str]:
+    """The attention to load a model with, as keyword arguments; empty leaves it to transformers.
+
+    sdpa drops the soft-capping of Gemma-2's attention logits, which changes scores: transformers 4.51 to 5.19 do so
+    silently. The leaderboard ran Gemma-2 with flash_attention_2 or eager attention; eager is what is chosen here, or
+    flash_attention_2 if `may_flash` and it is installed.
+
+    Raises:
+        UserError: sdpa was asked for and the model has soft-capping.
+    """
+    if getattr(config.get_text_config(), "attn_logit_softcapping", None) is None:
+        return {}
+    if requested == "sdpa":
+        raise UserError(
+            "found attn_implementation=sdpa for a model with soft-capped attention, which sdpa ignores; expected eager, "
+            "flex_attention or flash_attention_2 (leave attn_implementation out to have one chosen)"
+        )
+    if requested:
+        return {}
+    flash = may_flash and transformers.utils.is_flash_attn_2_available()
+    return {"attn_implementation": "flash_attention_2" if flash else "eager"}

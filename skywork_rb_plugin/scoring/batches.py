@@ -36,6 +36,19 @@ class Scored:
     padding: int
 
 
+class Scorer(Protocol):
+    """Turns conversations into rewards in few forward passes, or by way of an engine."""
+
+    name: str
+    attention: str  # how the model attends: part of what decides a score
+
+    def run(self, conversations: Conversations) -> Iterator[Scored]:
+        """Score all conversations, each once, and say what each forward pass gave."""
+
+    def settings(self) -> dict[str, object]:
+        """How it scores, for the results file."""
+
+
 def chunks(texts: Sequence[str], characters: int) -> list[list[int]]:
     """Indices of the texts in pieces of at least so many characters; texts that begin alike stay together.
 

@@ -1,17 +1,16 @@
 """Prefix trees where a model can attend to them, padded batches for the rest."""
 
 import logging
-from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import torch
-import transformers
-from transformers.modeling_layers import GenericForSequenceClassification
 
 from skywork_rb_plugin.errors import UserError
+from skywork_rb_plugin.heads.head import Head
 from skywork_rb_plugin.scoring.attention import tree_attentions
 from skywork_rb_plugin.scoring.batches import Conversations
 from skywork_rb_plugin.scoring.budget import automatic_budget
+from skywork_rb_plugin.scoring.causality import causal_model
 from skywork_rb_plugin.scoring.padded import PaddedScorer
 from skywork_rb_plugin.scoring.scorer import TreeScorer
 
@@ -22,6 +21,7 @@ Scoring = Literal["auto", "tree", "padded"]
 
 def choose_scorer(
     padded: PaddedScorer,
+    head: Head | None,
     probe: Conversations,
     scoring: Scoring,
     requested: str | None,
@@ -33,6 +33,7 @@ def choose_scorer(
 
     Args:
         padded: the scorer by padded batches.
+        head: how hidden states become rewards, or None if only the model itself can tell.
         probe: these conversations.
         scoring: `auto` falls back to padded batches where prefix trees can't work.
         requested: `attn_implementation`, if the user gave one.
@@ -48,12 +49,14 @@ def choose_scorer(
         return padded
     reasons, fails = [], False
     try:
-        classifier = standard_classifier(padded.model, max_length)
+        if head is None:
+            raise UserError("expected a causal decoder with a head that reads hidden states")
+        model = causal_model(padded.model, max_length)
         expected, noise = _expectation(padded, probe)
-        for attention in tree_attentions(classifier, requested, padded.device, compiled):
+        for attention in tree_attentions(model, requested, padded.device, compiled):
             auto = tokens_per_pack == "auto"
-            budget = automatic_budget(classifier, attention.implementation, padded.device) if auto else tokens_per_pack
-            tree = TreeScorer(classifier, attention, budget, padded.pad_id, padded.device, padded.autocast, compiled)
+            budget = automatic_budget(model, attention.implementation, padded.device) if auto else tokens_per_pack
+            tree = TreeScorer(model, head, attention, budget, padded.device, padded.autocast, compiled)
             if attention.fixed_shapes:
                 logger.info("Compiling for packs of %d tokens: this may take a minute.", tree.budget)
             if (reason := _mistake(tree, probe, expected, noise)) is None:
@@ -73,41 +76,6 @@ def choose_scorer(
     level = logging.WARNING if compiled else logging.INFO
     logger.log(level, "Scoring in padded batches of %s%s: %s.", padded.batch_size, ", not compiled" * compiled, line)
     return padded
-
-
-def standard_classifier(model: torch.nn.Module, max_length: int) -> transformers.PreTrainedModel:
-    """The causal decoder with transformers' standard head in a model, which may be one with a PEFT adapter.
-
-    Raises:
-        UserError: there is none, or what a token means in it depends on more than what comes before it.
-    """
-    if getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False):
-        raise UserError("found an adapter that adds tokens to prompts")
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    if not isinstance(inner, GenericForSequenceClassification):
-        raise UserError("expected a causal decoder with the standard head, GenericForSequenceClassification")
-    config = inner.config.get_text_config()
-    if getattr(config, "is_causal", True) is False or getattr(config, "use_bidirectional_attention", False):
-        raise UserError("found attention in both directions, expected a causal decoder")
-    for kind, length in _growing_ropes(config):
-        if max_length > length:
-            raise UserError(
-                f"found rotary positions of the kind {kind}, which depend on the longest conversation of a batch beyond "
-                f"{length} tokens; with max_length={length} they don't"
-            )
-    return inner
-
-
-def _growing_ropes(config: transformers.PretrainedConfig) -> Iterator[tuple[str, int]]:
-    """Rotary positions that change with the length of the input (transformers, modeling_rope_utils.py), and from where."""
-    ropes = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
-    for rope in ropes.values() if all(isinstance(value, Mapping) for value in ropes.values()) else [ropes]:
-        kind = rope.get("rope_type", rope.get("type"))
-        if kind in ("dynamic", "longrope"):
-            trained = rope.get("original_max_position_embeddings") or getattr(
-                config, "original_max_position_embeddings", None
-            )
-            yield kind, trained or config.max_position_embeddings
 
 
 def _expectation(padded: PaddedScorer, probe: Conversations) -> tuple[list[float], float]:
@@ -134,7 +102,7 @@ def _mistake(tree: TreeScorer, probe: Conversations, expected: list[float], nois
         raise
     except Exception as error:
         return _line(error)
-    dtype = tree.autocast or tree.classifier.dtype
+    dtype = tree.autocast or tree.model.dtype
     # a few units in the last place of half precision; in float32 what scores are promised to keep to
     relative = max(4 * torch.finfo(dtype).eps, 1e-4)
     tolerance = 4 * noise + relative * max(map(abs, expected)) + 1e-6

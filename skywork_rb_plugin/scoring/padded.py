@@ -8,8 +8,10 @@ import torch
 from accelerate.utils import find_executable_batch_size
 
 from skywork_rb_plugin.errors import UserError
+from skywork_rb_plugin.heads.head import Head
 from skywork_rb_plugin.host import Collator
 from skywork_rb_plugin.scoring.batches import Conversations, Scored
+from skywork_rb_plugin.scoring.causality import unwrapped
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
 
@@ -17,10 +19,12 @@ Tokens = tuple[int, ...]
 
 
 class PaddedScorer:
-    """Runs a sequence classifier on batches padded on the right; the model itself pools, by its config's pad id.
+    """Runs a model on batches padded on the right.
 
     Args:
-        model: a classifier with one label.
+        model: a model of transformers, or one with an adapter.
+        head: how rewards are read off its hidden states; None: they are the only logit of the model itself, which pools
+            by its config's pad id.
         pad_id: the id that pooling skips, or None: then every batch is filled up with an id that does not occur in
             it, so that the last real token is pooled.
         device: where inputs go.
@@ -34,12 +38,11 @@ class PaddedScorer:
     """
 
     name = "padded"
-    budget: None = None
-    compiled = False
 
     def __init__(
         self,
         model: torch.nn.Module,
+        head: Head | None,
         pad_id: int | None,
         device: torch.device,
         autocast: torch.dtype | None = None,
@@ -47,12 +50,23 @@ class PaddedScorer:
         schedule: float = 1,
         max_batch_size: int = 64,
     ) -> None:
-        self.model, self.pad_id, self.device, self.autocast = model, pad_id, device, autocast
+        self.model, self.head, self.pad_id = model, head, pad_id
+        self.device, self.autocast = device, autocast
         self.batch_size, self._schedule, self._max_batch_size = batch_size, schedule, max_batch_size
         if batch_size != "auto" and batch_size < 1:
             raise UserError(f"found --batch_size {batch_size}, expected a whole number above 0, or auto")
         self.attention = model.config._attn_implementation
         self.batch_sizes: dict[int, int] = {}  # with `auto`, found so far
+
+    def settings(self) -> dict[str, object]:
+        """How it scores, for the results file."""
+        return {
+            "attention": self.attention,
+            "scoring": self.name,
+            "tokens_per_pack": None,
+            "batch_size": self.batch_size,
+            "compiled": False,
+        }
 
     def run(self, conversations: Conversations) -> Iterator[Scored]:
         """Score all conversations, longest first by the host's own collator.
@@ -81,14 +95,25 @@ class PaddedScorer:
             input_ids[row, : len(ids)] = torch.tensor(ids, dtype=torch.long)
             attention_mask[row, : len(ids)] = 1
         inputs = {"input_ids": input_ids.to(self.device), "attention_mask": attention_mask.to(self.device)}
+        with torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None):
+            return self._own_logits(inputs, filler) if self.head is None else self._read(inputs, batch)
+
+    def _own_logits(self, inputs: dict[str, torch.Tensor], filler: int) -> list[float]:
         config = self.model.config.get_text_config()
         given, config.pad_token_id = config.pad_token_id, filler
         try:
-            with torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None):
-                logits = self.model(**inputs).logits
+            logits = self.model(**inputs).logits
         finally:
             config.pad_token_id = given  # the model may be the caller's own, or be wrapped again
-        return logits.float().reshape(len(batch)).tolist()
+        return logits.float().reshape(len(logits)).tolist()
+
+    def _read(self, inputs: dict[str, torch.Tensor], batch: Sequence[Sequence[int]]) -> list[float]:
+        hidden = unwrapped(self.model).base_model(**inputs, use_cache=False).last_hidden_state
+        positions = [self.head.positions(ids) for ids in batch]
+        rows = [row for row, some in enumerate(positions) for _ in some]
+        columns = [position for some in positions for position in some]
+        values = self.head.read(hidden[rows, columns])
+        return self.head.rewards(values, list(map(len, positions)))
 
     def _score_or_explain(self, batch: list[Tokens]) -> list[float]:
         try:

@@ -4,11 +4,11 @@ A pack is a forest in depth-first order. A token may see itself and its ancestor
 conversation: token q sees token k when `k <= q < subtree_ends[k]`.
 """
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress, count
-from operator import ne
+from operator import itemgetter, ne
 
 Tokens = tuple[int, ...]
 
@@ -23,7 +23,7 @@ class Pack:
         subtree_ends: of each node, the index after its last descendant.
         conversations: keys of the sequences that the pack holds.
         sequences: the token ids of each of these conversations.
-        last_nodes: of each of these conversations, the node of its last token.
+        paths: of each of these conversations, the stretches of nodes it runs through, as (first node, its depth).
     """
 
     tokens: list[int]
@@ -31,10 +31,16 @@ class Pack:
     subtree_ends: list[int]
     conversations: list[int]
     sequences: list[Tokens]
-    last_nodes: list[int]
+    paths: list[tuple[tuple[int, int], ...]]
 
     def __len__(self) -> int:
         return len(self.tokens)
+
+    def node(self, index: int, position: int) -> int:
+        """The node of the token at a position of the conversation that is at `index` in `conversations`."""
+        path = self.paths[index]
+        first, depth = path[bisect_right(path, position, key=itemgetter(1)) - 1]
+        return first + position - depth
 
     @property
     def is_single(self) -> bool:
@@ -140,7 +146,7 @@ def _lay_out(leaves: Mapping[Tokens, list[int]]) -> Pack:
         pack.subtree_ends.extend([0] * (len(ids) - shared))
         pack.conversations.extend(conversations)
         pack.sequences.extend([ids] * len(conversations))
-        pack.last_nodes.extend([len(pack) - 1] * len(conversations))
+        pack.paths.extend([tuple(runs)] * len(conversations))
         previous = ids
     _end_subtrees(pack, runs, len(previous), 0)
     return pack

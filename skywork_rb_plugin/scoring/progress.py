@@ -60,13 +60,15 @@ class Counts:
 class Progress:
     """A bar whose remaining time goes by characters, since conversations differ in length; rates beside it."""
 
-    def __init__(self, texts: Sequence[str], hidden: bool) -> None:
+    def __init__(self, texts: Sequence[str], hidden: bool, delay: float = 0) -> None:
+        """Show it, unless `hidden`, after `delay` seconds."""
         self._texts, self._start = texts, time.monotonic()
         self._conversations = self._tokens = self._padding = 0
         self._bar = tqdm(
             total=sum(map(len, texts)),
             desc="Scoring",
             disable=hidden,
+            delay=delay,
             smoothing=0,
             bar_format="{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}{postfix}]",
             postfix=f"0/{len(texts)} conversations",

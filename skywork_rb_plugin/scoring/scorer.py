@@ -12,11 +12,11 @@ import transformers
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 
 from skywork_rb_plugin.errors import UserError
+from skywork_rb_plugin.heads.head import Head
 from skywork_rb_plugin.scoring.attention import TreeAttention
 from skywork_rb_plugin.scoring.batches import Conversations, Scored, ahead, chunks
 from skywork_rb_plugin.scoring.last_layer import LastLayer
 from skywork_rb_plugin.scoring.masks import BLOCK, TreeMask, send
-from skywork_rb_plugin.scoring.pooling import pooled_index
 from skywork_rb_plugin.scoring.prefix_tree import Pack, pack_conversations
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
@@ -32,53 +32,63 @@ class _Underway:
     Attributes:
         pack: the pack.
         size: its tokens with padding.
-        place: of each conversation, where its score is.
-        scores: one for each token that is read, maybe not there yet.
+        place: of each read, one conversation's after another's, its row in `values`.
+        values: (tokens that are read, k), the head's numbers, maybe not there yet.
         done: when they are, on a GPU.
     """
 
     pack: Pack
     size: int
     place: torch.Tensor
-    scores: torch.Tensor
+    values: torch.Tensor
     done: torch.cuda.Event | None
 
 
 class TreeScorer:
-    """Runs a sequence classifier on packs of conversations.
+    """Runs a decoder on packs of conversations and reads rewards off its hidden states.
 
     Args:
-        classifier: transformers' GenericForSequenceClassification with one label, on its device.
+        model: a causal model of transformers on its device; its decoder is `model.base_model`.
+        head: where hidden states are read, and what becomes of them.
         attention: how its layers attend within packs.
         budget: tokens per pack; halved when memory runs out.
-        pad_id: the token id that pooling skips (`pad_id_for_pooling`), or None.
         device: where inputs go.
         autocast: dtype of mixed precision, or None.
         compiled: whether to compile the decoder.
     """
 
     name = "tree"
-    batch_size: None = None
 
     def __init__(
         self,
-        classifier: transformers.PreTrainedModel,
+        model: transformers.PreTrainedModel,
+        head: Head,
         attention: TreeAttention,
         budget: int,
-        pad_id: int | None,
         device: torch.device,
         autocast: torch.dtype | None = None,
         compiled: bool = False,
     ) -> None:
-        self.classifier, self.pad_id, self.device, self.autocast = classifier, pad_id, device, autocast
+        self.model, self.head, self.device, self.autocast = model, head, device, autocast
         self._attention, self.attention = attention, attention.implementation
         self.budget = -(-budget // BLOCK) * BLOCK if attention.fixed_shapes else budget
         self.compiled = compiled
-        decoder = classifier.base_model
+        decoder = model.base_model
         self._decoder = torch.compile(decoder, dynamic=False) if compiled else decoder
         self._last_layer = None if compiled else LastLayer(decoder)
         self._at_once = 2 if device.type == "cuda" else 1  # a GPU computes one pack while the next is prepared
         self._halved = False
+        self._reads: dict[int, list[int]] = {}  # of each conversation of a run, the positions that its head reads
+
+    def settings(self) -> dict[str, object]:
+        """How it scores, for the results file."""
+        return {
+            "attention": self.attention,
+            "scoring": self.name,
+            "tokens_per_pack": self.budget,
+            "batch_size": None,
+            "compiled": self.compiled,
+        }
 
     def run(self, conversations: Conversations) -> Iterator[Scored]:
         """Score all conversations, tokenizing some while others are computed; those with the longest come first.
@@ -89,6 +99,7 @@ class TreeScorer:
         waiting: deque[Pack] = deque()
         underway: deque[_Underway] = deque()
         not_finite: list[Scored] = []  # they end the run: what can be scored beside them comes first
+        self._reads.clear()
         coming = ahead(self._packs(conversations))
         with self._attention_in_place(), closing(coming):
             while True:
@@ -117,8 +128,9 @@ class TreeScorer:
         left: dict[int, tuple[int, ...]] = {}
         for n, piece in enumerate(pieces, 1):
             for i, ids in zip(piece, conversations.encode(piece), strict=True):
-                # what follows the token that is read can't change it
-                left[i] = tuple(ids[: pooled_index(ids, self.pad_id) + 1])
+                self._reads[i] = list(self.head.positions(ids))
+                # what follows the last token that is read can't change it
+                left[i] = tuple(ids[: max(self._reads[i]) + 1])
             packs = pack_conversations(left, self.budget, strict=self._halved)
             # the smallest is filled up from the next piece
             rest = packs.pop() if n < len(pieces) else None
@@ -149,32 +161,35 @@ class TreeScorer:
     @torch.inference_mode()
     def _start(self, pack: Pack) -> _Underway:
         size = self._size(pack)
-        mask = TreeMask(pack, self.classifier.config, size, self.device)
+        mask = TreeMask(pack, self.model.config, size, self.device)
         padding = [0] * (size - len(pack))
-        nodes, place = torch.tensor(pack.last_nodes).unique(return_inverse=True)
+        reads = [pack.node(i, at) for i, key in enumerate(pack.conversations) for at in self._reads[key]]
+        nodes, place = torch.tensor(reads).unique(return_inverse=True)
         nodes = send(nodes, self.device)
         arguments = {
             "input_ids": send(torch.tensor([pack.tokens + padding]), self.device),
             "position_ids": send(torch.tensor([pack.depths + padding]), self.device),
             "use_cache": False,
-            **self._attention.arguments(mask, self.autocast or self.classifier.dtype),
+            **self._attention.arguments(mask, self.autocast or self.model.dtype),
         }
         with torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None):
             with self._last_layer.reading(nodes, size) if self._last_layer else nullcontext():
                 hidden = self._decoder(**arguments).last_hidden_state
-            scores = self.classifier.score(hidden[0, nodes.to(hidden.device)]).float()[:, 0]
-        if scores.device.type != "cuda":
-            return _Underway(pack, size, place, scores, None)
+            values = self.head.read(hidden[0, nodes.to(hidden.device)])
+        if values.device.type != "cuda":
+            return _Underway(pack, size, place, values, None)
         # a copy that need not wait for the next pack; the event belongs to the stream that copies
-        host = torch.empty(scores.shape, pin_memory=True).copy_(scores, non_blocking=True)
+        host = torch.empty(values.shape, pin_memory=True).copy_(values, non_blocking=True)
         done = torch.cuda.Event()
-        done.record(torch.cuda.current_stream(scores.device))
+        done.record(torch.cuda.current_stream(values.device))
         return _Underway(pack, size, place, host, done)
 
     def _finish(self, started: _Underway, waiting: deque[Pack], not_finite: list[Scored]) -> Iterator[Scored]:
         if started.done is not None:
             started.done.synchronize()
-        pack, scores = started.pack, started.scores[started.place].tolist()
+        pack = started.pack
+        reads = [len(self._reads[conversation]) for conversation in pack.conversations]
+        scores = self.head.rewards(started.values[started.place], reads)
         lengths = [len(ids) for ids in pack.sequences]
         scored = Scored(pack.conversations, scores, lengths, len(pack), started.size - len(pack))
         if all(map(math.isfinite, scores)):
@@ -212,10 +227,10 @@ class TreeScorer:
 
     @contextmanager
     def _attention_in_place(self) -> Iterator[None]:
-        """Have the classifier attend to trees; a caller's own model must be as it was afterwards."""
-        before = self.classifier.config._attn_implementation
-        self.classifier.set_attn_implementation(self._attention.implementation)
+        """Have the model attend to trees; a caller's own model must be as it was afterwards."""
+        before = self.model.config._attn_implementation
+        self.model.set_attn_implementation(self._attention.implementation)
         try:
             yield
         finally:
-            self.classifier.set_attn_implementation(before)
+            self.model.set_attn_implementation(before)

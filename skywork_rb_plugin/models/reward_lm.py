@@ -1,0 +1,237 @@
+"""RewardLM: a reward model as a language model of the host, whose log-likelihoods are rewards; what all backends share."""
+
+import abc
+import logging
+import math
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
+
+from lm_eval.api.model import LM
+
+import skywork_rb_plugin
+from skywork_rb_plugin.conversations import Conversation, Message, Reward, whole_conversation
+from skywork_rb_plugin.errors import UserError
+from skywork_rb_plugin.host import Instance
+from skywork_rb_plugin.models import score_cache
+from skywork_rb_plugin.models.rendering import Rendered, Renderer
+from skywork_rb_plugin.models.requests import cannot_answer, conversation_of, not_finite, refuse_unrankable
+from skywork_rb_plugin.scoring.batches import Scorer
+from skywork_rb_plugin.scoring.progress import Counts, Progress
+
+logger = logging.getLogger(f"lm_eval.{__name__}")
+
+# what one forward pass gave: rewards, each with the indices of the requests that asked for it
+Answers = list[tuple[list[int], Reward]]
+
+_SECONDS_WITHOUT_BAR = 5
+
+
+class RewardLM(LM):
+    """Scores `(conversation, response)`; the host's cache, logs and results file get what they need for that.
+
+    A backend sets these two when it is loaded, and says what it is by `identity` and `reward_info`:
+
+    Attributes:
+        renderer: turns messages into the text, and that into the token ids, that the model is given.
+        scorer: turns rendered conversations into rewards.
+    """
+
+    renderer: Renderer
+    scorer: Scorer
+
+    def __init__(self, *args, **kwargs) -> None:
+        self._database = None
+        self._counts = self._total_counts = Counts()  # on this rank, and on all of them
+        super().__init__(*args, **kwargs)
+
+    # what a backend says of itself
+
+    @abc.abstractmethod
+    def identity(self) -> dict[str, str]:
+        """What decides a score beside rendering and attention, in words: checkpoint, dtype, head, …"""
+
+    @abc.abstractmethod
+    def reward_info(self) -> dict[str, object]:
+        """What the results file says of the model in its block `reward`, beside what all backends have."""
+
+    def scoring_mode(self) -> AbstractContextManager:
+        """In force while conversations are scored."""
+        return nullcontext()
+
+    # from Python
+
+    def score(self, conversations: Iterable, progress: bool = True) -> list[float]:
+        """The rewards of conversations, in their order and in the model's own units.
+
+        Equal conversations are scored once, and what conversations share is computed once, as in a run of the harness.
+
+        Args:
+            conversations: each a list of messages, `{"role": …, "content": …}`, that ends in the assistant's, or a pair
+                of a prompt (a string or messages) and a response (a string).
+            progress: whether to show a bar when it takes more than a few seconds.
+
+        Raises:
+            UserError: a conversation is neither, the chat template refuses it, its reward is not finite, or memory runs
+                out.
+        """
+        whole = []
+        for i, conversation in enumerate(conversations):
+            try:
+                whole.append(whole_conversation(conversation))
+            except ValueError as error:
+                raise UserError(f"conversation {i}: {error}") from error
+        rewards = [math.nan] * len(whole)
+
+        def note(answers: Answers) -> None:
+            for indices, reward in answers:
+                if not math.isfinite(reward):
+                    raise not_finite(f"conversation {indices[0]}", whole[indices[0]][0]["content"], reward)
+                for i in indices:
+                    rewards[i] = float(reward)
+
+        self._run(whole, note, hidden=not progress, delay=_SECONDS_WITHOUT_BAR)
+        return rewards
+
+    def _run(
+        self,
+        conversations: Iterable[Sequence[Message]],
+        answer: Callable[[Answers], None],
+        hidden: bool,
+        delay: float = 0,
+    ) -> None:
+        """Score distinct conversations and hand the rewards on as they come, by the conversations' indices."""
+        same: dict[str, list[int]] = {}
+        for i, text in enumerate(self.renderer.render_all(conversations)):
+            same.setdefault(text, []).append(i)
+        rendered = Rendered(self.renderer, list(same))
+        if same:
+            logger.info("The first conversation as the model sees it: %r", rendered.texts[0][:1000])
+        progress = Progress(rendered.texts, hidden, delay)
+        with self.scoring_mode(), progress, closing(self.scorer.run(rendered)) as stream:
+            try:
+                for scored in stream:
+                    where = [same[rendered.texts[i]] for i in scored.conversations]
+                    rewards = [
+                        Reward(score, rendered.tokens[i], rendered.lost[i] > 0)
+                        for i, score in zip(scored.conversations, scored.scores, strict=True)
+                    ]
+                    answer(list(zip(where, rewards, strict=True)))
+                    progress.update(scored)
+                    self._counts.add(scored, [len(indices) for indices in where])
+            except KeyboardInterrupt:
+                progress.say_interrupted(self._database is not None)
+                raise
+        progress.say_done()
+        self._counts.conversations_truncated += rendered.truncated
+        self._counts.tokens_truncated += sum(rendered.lost)
+        if rendered.truncated:
+            logger.warning(
+                "%d of %d conversations are longer than %d tokens and were cut from the left.",
+                rendered.truncated, len(rendered.texts), self.renderer.max_length,
+            )  # fmt: skip
+
+    # what the host asks of a model
+
+    def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
+        """The reward of each request's `(context, continuation)`, as `(Reward, False)`.
+
+        A context that is no Conversation is one user message; a space before the continuation is the host's delimiter.
+
+        Raises:
+            UserError: a document has a single continuation, a reward is not finite, or memory runs out.
+        """
+        tasks = refuse_unrankable(requests, score_cache.ranked_tasks(self._database))
+        score_cache.remember_ranked(self._database, tasks)
+        answers: list[tuple[float, bool]] = [(math.nan, False)] * len(requests)
+
+        def keep(rewards: Answers) -> None:
+            """Note rewards and hand them to the host's cache; those that are no numbers end the run, after all others."""
+            bad = None
+            for indices, reward in rewards:
+                for i in indices:
+                    answers[i] = (reward, False)
+                    if math.isfinite(reward):
+                        self.cache_hook.add_partial("loglikelihood", requests[i].args, answers[i])
+                    else:
+                        bad = bad or (requests[i], reward)
+            if bad:
+                request, reward = bad
+                where = f"task {request.task_name}, document {request.doc_id}, response {request.idx}"
+                raise not_finite(where, request.args[0], reward)
+
+        conversations = (conversation_of(*request.args) for request in requests)
+        self._run(conversations, keep, hidden=disable_tqdm or self.rank != 0)
+        return answers
+
+    def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False):
+        """Refused: a reward model has no likelihoods.
+
+        Raises:
+            UserError: always.
+        """
+        raise cannot_answer(requests, "likelihoods of whole texts (perplexity)")
+
+    def generate_until(self, requests: list[Instance], disable_tqdm: bool = False):
+        """Refused: a reward model writes no text.
+
+        Raises:
+            UserError: always.
+        """
+        raise cannot_answer(requests, "generated text")
+
+    @property
+    def tokenizer_name(self) -> str:
+        """Key of cached requests: ours hold messages, whatever the tokenizer."""
+        return "reward"
+
+    def chat_template(self, chat_template: bool | str = False) -> str | None:
+        """The template in use, for the results file."""
+        return self.renderer.template if chat_template else None
+
+    def apply_chat_template(self, chat_history: list[Message], add_generation_prompt: bool = True) -> Conversation:
+        """The messages themselves: they are rendered when the response is known."""
+        return Conversation(chat_history)
+
+    def barrier(self) -> None:
+        """Wait for all ranks and add up their counts: the one call that the host makes on every rank after scoring."""
+        super().barrier()
+        counts = self._counts.tensor()
+        self._total_counts = Counts.of(self.all_gather(counts.to(self.device)).reshape(-1, len(counts)).sum(0))
+
+    def fingerprint(self) -> dict[str, str]:
+        """Everything that decides a score, in words: a score cache belongs to one such fingerprint."""
+        return {
+            **self.identity(),
+            "attention": self.scorer.attention,
+            "chat template": self.renderer.template_sha256[:16],
+            "chat template arguments": str(sorted(self.renderer.template_args.items())),
+            "chat template date": str(self.renderer.template_date),
+            "max length": str(self.renderer.max_length),
+            "plugin": f"version {skywork_rb_plugin.__version__.split('.')[0]}",
+        }
+
+    def set_cache_hook(self, cache_hook) -> None:
+        """Take the host's cache, if this model filled it.
+
+        Raises:
+            UserError: another model did, or this one under other settings.
+        """
+        self._database = cache_hook.dbdict
+        if self._database is not None:
+            score_cache.claim(self._database, self.fingerprint())
+        super().set_cache_hook(cache_hook)
+
+    def get_model_info(self) -> dict:
+        """What the host records of the model, and under `reward` what decided the scores."""
+        counts = self._total_counts if self.world_size > 1 else self._counts
+        reward = {
+            **self.reward_info(),
+            **self.scorer.settings(),
+            "max_length": self.renderer.max_length,
+            "chat_template_sha256": self.renderer.template_sha256,
+            "chat_template_date": self.renderer.template_date,
+            **counts.report(),
+            "plugin_version": skywork_rb_plugin.__version__,
+        }
+        host = getattr(super(), "get_model_info", dict)  # not every LM of the host has it
+        return {**host(), "reward": reward}

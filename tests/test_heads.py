@@ -1,0 +1,150 @@
+"""Heads by their interface: one read or many, in trees and in padded batches, against one conversation at a time."""
+
+import itertools
+import random
+
+import pytest
+import torch
+import transformers
+from conftest import FAMILIES
+
+from skywork_rb_plugin import HFReward
+from skywork_rb_plugin.heads.head import Head
+from skywork_rb_plugin.heads.sequence_classification import standard_head
+from skywork_rb_plugin.models.rendering import Rendered
+from skywork_rb_plugin.scoring.attention import tree_attentions
+from skywork_rb_plugin.scoring.padded import PaddedScorer
+from skywork_rb_plugin.scoring.scorer import TreeScorer
+
+CPU = torch.device("cpu")
+STEP = 7  # the token that ends a step
+
+
+class Tokenized:
+    """Conversations that are token ids already."""
+
+    def __init__(self, sequences):
+        self.sequences, self.texts = sequences, [" ".join(map(str, ids)) for ids in sequences]
+
+    def encode(self, indices):
+        """Token ids at these indices."""
+        return [self.sequences[i] for i in indices]
+
+
+def sequences(count=24, seed=0):
+    """Token ids that begin alike, each with some steps; some longer than Gemma-2's window of 16."""
+    pick = random.Random(seed)
+    prompts = [[0, *pick.choices(range(10, 300), k=pick.randint(2, 30))] for _ in range(count // 4)]
+    found = []
+    for i in range(count):
+        steps = [[*pick.choices(range(10, 300), k=pick.randint(1, 5)), STEP] for _ in range(pick.randint(1, 4))]
+        # what follows the last step is read by no process head
+        found.append(
+            [*prompts[i % len(prompts)], *itertools.chain(*steps), *pick.choices(range(10, 300), k=pick.randint(0, 3))]
+        )
+    return found
+
+
+def steps_of(ids):
+    """Where steps end."""
+    return [i for i, token in enumerate(ids) if token == STEP]
+
+
+def linear(outputs, dtype=torch.float32):
+    """A layer for hidden states of 32 numbers."""
+    torch.manual_seed(3)
+    return torch.nn.Linear(32, outputs, dtype=dtype)
+
+
+def process_head(kind):
+    """As of process reward models: two labels at each step's end, the softmax of the second; reduced over steps."""
+    layer = linear(2)
+    reduce = {"last": lambda p: p[-1], "min": min, "mean": lambda p: sum(p) / len(p)}[kind]
+    return Head(
+        f"steps, {kind}", steps_of, lambda hidden: layer(hidden).softmax(-1)[:, 1:],
+        lambda values: reduce([p for [p] in values]),
+    )  # fmt: skip
+
+
+def gated_head():
+    """Two reads: weights from the end of the prompt's first token, attributes from the last one, in float64."""
+    layer = linear(6, torch.float64)
+
+    def reward(values):
+        (*_, a, b, c), (d, e, f, *_) = values
+        return a * d + b * e + c * f
+
+    return Head("gate", lambda ids: [2, len(ids) - 1], layer, reward, dtype=torch.float64)
+
+
+HEADS = {"last": lambda: process_head("last"), "min": lambda: process_head("min"), "mean": lambda: process_head("mean"), "gate": gated_head}  # fmt: skip
+
+
+def by_hand(model, head, ids):
+    """One conversation through the decoder alone, without padding or mask."""
+    with torch.no_grad():
+        hidden = model.base_model(torch.tensor([ids]), use_cache=False).last_hidden_state[0]
+        read = [
+            head.values(hidden[[at]].to(head.dtype or hidden.dtype)).float()[0].tolist() for at in head.positions(ids)
+        ]
+    return head.reward(read)
+
+
+def scores(scorer, conversations):
+    """Rewards in the conversations' order."""
+    found = {
+        i: score for some in scorer.run(conversations) for i, score in zip(some.conversations, some.scores, strict=True)
+    }
+    return [found[i] for i in range(len(conversations.texts))]
+
+
+@pytest.mark.parametrize("kind", HEADS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_many_reads_by_tree_and_in_padded_batches(models, family, kind):
+    """Each position is a node of the tree; a read shared by several conversations is computed once."""
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(models[family], attn_implementation="eager")
+    model.eval()
+    head, conversations = HEADS[kind](), Tokenized(sequences())
+    expected = [by_hand(model, head, ids) for ids in conversations.sequences]
+    padded = PaddedScorer(model, head, None, CPU, batch_size=5)
+    assert scores(padded, conversations) == pytest.approx(expected, abs=1e-5)
+    for budget in (60, 400):
+        tree = TreeScorer(model, head, tree_attentions(model, None, CPU, False)[0], budget, CPU)
+        assert scores(tree, conversations) == pytest.approx(expected, abs=1e-5)
+    assert len(set(expected)) == len(expected)
+
+
+def test_only_what_is_read_is_forwarded(models):
+    """Tokens after the last read, and beginnings that conversations share, cost nothing."""
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(models["qwen-3"]).eval()
+    conversations = Tokenized(sequences())
+    tree = TreeScorer(model, process_head("min"), tree_attentions(model, None, CPU, False)[0], 10**6, CPU)
+    read = [ids[: steps_of(ids)[-1] + 1] for ids in conversations.sequences]
+    nodes = {tuple(ids[:n]) for ids in read for n in range(1, len(ids) + 1)}
+    assert sum(some.forwarded for some in tree.run(conversations)) == len(nodes)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_standard_head_is_what_the_model_itself_computes(models, family):
+    """By its interface in padded batches, and by the model's own forward, which pools by itself."""
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(models[family], attn_implementation="eager")
+    model.eval()
+    pad, conversations = model.config.pad_token_id, Tokenized(sequences())
+    head = standard_head(model, pad)
+    own = scores(PaddedScorer(model, None, pad, CPU, batch_size=5), conversations)
+    assert scores(PaddedScorer(model, head, pad, CPU, batch_size=5), conversations) == pytest.approx(own, abs=1e-6)
+    assert [by_hand(model, head, ids) for ids in conversations.sequences] == pytest.approx(own, abs=1e-5)
+
+
+def test_tokens_that_a_head_appends_come_before_the_cut(models):
+    """Once, at the end, also where the conversation is longer than the model's length."""
+    renderer = HFReward(models["llama-3.1"], device="cpu", max_length=20).renderer
+    messages = [{"role": "user", "content": "Question?"}, {"role": "assistant", "content": "a long answer, and more"}]
+    text = renderer.render(messages)
+    [plain] = renderer.encode([text])
+    renderer.append = (5, 6)
+    assert renderer.encode([text]) == [[*plain, 5, 6]]
+    [ids] = Rendered(renderer, [text]).encode([0])
+    assert (ids[0], ids[-3:], len(ids)) == (plain[0], [plain[-1], 5, 6], 20)
+    renderer.append = tuple(plain[-1:])
+    assert renderer.encode([text]) == [plain]  # it ends so already
