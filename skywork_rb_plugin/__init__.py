@@ -13,12 +13,16 @@ _EXPORTS = {
     "HFReward": "skywork_rb_plugin.models.hf_reward:HFReward",
     "JudgeTask": "skywork_rb_plugin.tasks.judge:JudgeTask",
     "PreferenceTask": "skywork_rb_plugin.tasks.preference:PreferenceTask",
+    "RewardLM": "skywork_rb_plugin.models.reward_lm:RewardLM",
     "UserError": "skywork_rb_plugin.errors:UserError",
     "WeightedGroup": "skywork_rb_plugin.tasks.weighted_group:WeightedGroup",
+    "load": "skywork_rb_plugin.models.loading:load",
     "register": "skywork_rb_plugin.discovery:register",
 }
 
-__all__ = ["Conversation", "HFReward", "JudgeTask", "PreferenceTask", "UserError", "WeightedGroup", "register"]
+__all__ = [
+    "Conversation", "HFReward", "JudgeTask", "PreferenceTask", "RewardLM", "UserError", "WeightedGroup", "load", "register",
+]  # fmt: skip
 
 
 def __getattr__(name):

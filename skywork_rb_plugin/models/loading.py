@@ -1,0 +1,37 @@
+"""`load`: a reward model from Python, by the names and options of `--model` and `--model_args`."""
+
+import difflib
+import importlib
+import inspect
+from typing import TYPE_CHECKING
+
+from skywork_rb_plugin.discovery import MODELS
+from skywork_rb_plugin.errors import UserError
+from skywork_rb_plugin.models.hf_reward import HFReward
+from skywork_rb_plugin.models.reward_lm import RewardLM
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+def load(pretrained: "str | PreTrainedModel", *, model: str = "hf-reward", **options) -> RewardLM:
+    """Load a reward model, to `score` conversations with or to hand to `lm_eval.simple_evaluate`.
+
+    Args:
+        pretrained: hub name, folder or loaded model (with `tokenizer=`); `demo` is the small model packaged here.
+        model: as of `--model`.
+        options: as of `--model_args`, each as a keyword.
+
+    Raises:
+        UserError: there is no such model or option, or the model can't run as asked.
+    """
+    if model not in MODELS:
+        near = difflib.get_close_matches(model, MODELS, 1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise UserError(f"found model={model!r}{hint}, expected one of {', '.join(MODELS)}")
+    module, _, name = MODELS[model].partition(":")
+    return getattr(importlib.import_module(module), name)(pretrained, **options)
+
+
+# so that help(load) shows every option
+load.__doc__ = f"{inspect.getdoc(load)}\n\nOptions of hf-reward. {inspect.getdoc(HFReward)}"
