@@ -6,12 +6,13 @@ import pytest
 import yaml
 from conftest import NUMBERS, SAMPLES, write_rows
 from scripted import evaluate
+from test_metrics import measure, row_of
 from test_prior_sets import write_prior_sets
 from test_rewardbench2 import official_rows
 
 from skywork_rb_plugin import Conversation, UserError
 from skywork_rb_plugin.discovery import task_folder
-from skywork_rb_plugin.tasks.sections import section_score, sections_row, sections_score
+from skywork_rb_plugin.metrics.sections import section_score, sections_score
 from skywork_rb_plugin.tasks.transcripts import chosen_and_rejected, messages_of
 
 SOURCES = ("mmlu-pro-law", "mmlu-pro-computer science", "livebench-reasoning", "livebench-math", "livecodebench")
@@ -193,7 +194,7 @@ def test_sections_without_rows_are_said(caplog):
     assert sections_score([("math-prm", 1.0), ("hep-go", 0.0)]) == 984 / (984 + 164)
     assert "without chat, chat_hard, safety, of which there are no rows" in caplog.text
     with pytest.raises(ValueError, match="found 'news' in column 'source', expected one of alpacaeval-easy"):
-        sections_row({"source": "news"}, [1.0, 0.0], [0])
+        measure(row_of([1.0, 0.0], [0], source="news"), rule="rewardbench")
 
 
 def test_hhh_llmbar_and_anthropics_transcripts(copies, task_manager):

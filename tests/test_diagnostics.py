@@ -1,5 +1,6 @@
 """What an accuracy means: calibration and length, against computations by hand."""
 
+import json
 import math
 
 import pytest
@@ -7,10 +8,11 @@ from conftest import preference_task, write_rows
 from hypothesis import given
 from hypothesis import strategies as st
 from scripted import evaluate
+from test_metrics import measure, row_of
 
 from skywork_rb_plugin import UserError
 from skywork_rb_plugin.discovery import task_folder
-from skywork_rb_plugin.tasks.diagnostics import diagnose, expected_calibration_error, mean_of_some
+from skywork_rb_plugin.metrics.diagnostics import expected_calibration_error, mean_of_some
 
 margins = st.lists(st.floats(-30, 30), min_size=1, max_size=40)
 
@@ -23,7 +25,7 @@ def probability(margin):
 @given(margins)
 def test_calibration_by_its_definition(margins):
     """Bins of confidence, each by how far its accuracy is from its mean confidence."""
-    rows = [diagnose([margin, 0.0], [0], [1, 1]) for margin in margins]
+    rows = [measure(row_of([margin, 0.0], [0]), "ece", "brier") for margin in margins]
     sure = [max(probability(margin), probability(-margin)) for margin in margins]
     error = 0.0
     for lowest in range(10):
@@ -40,19 +42,18 @@ def test_calibration_by_its_definition(margins):
 
 def test_length_is_told_apart():
     """Where the chosen response is the longer one, where it is the shorter one, and the rest, which count in neither."""
-    assert diagnose([2.0, 1.0], [0], [9, 5]) | {"ece": 0, "brier": 0, "acc_norm": 0} == {
-        "brier": 0, "ece": 0, "acc_norm": 0, "acc_by_length": 1.0, "acc_chosen_longer": 1.0, "acc_chosen_shorter": None,
-    }  # fmt: skip
-    row = diagnose([1.0, 2.0, 0.0], [0], [3, 5, 4])
-    assert (row["acc_by_length"], row["acc_chosen_longer"], row["acc_chosen_shorter"]) == (0.0, None, 0.0)
-    row = diagnose([2.0, 1.0], [0], [5, 5])
-    assert (row["acc_by_length"], row["acc_chosen_longer"], row["acc_chosen_shorter"]) == (0.0, None, None)
+    names = ("acc_by_length", "acc_chosen_longer", "acc_chosen_shorter")
+    assert tuple(measure(row_of([2.0, 1.0], [0], [9, 5]), *names).values()) == (1.0, 1.0, None)
+    assert tuple(measure(row_of([1.0, 2.0, 0.0], [0], [3, 5, 4]), *names).values()) == (0.0, None, 0.0)
+    assert tuple(measure(row_of([2.0, 1.0], [0], [5, 5]), *names).values()) == (0.0, None, None)
     assert mean_of_some([1.0, None, 0.0]) == 0.5
     assert math.isnan(mean_of_some([None]))
 
 
 def test_diagnostics_beside_the_score(tmp_path, task_manager):
     """Opt-in metrics of one task, through the host."""
+    from lm_eval.utils import make_table
+
     rows = [
         {"prompt": "p", "chosen": "long answer 2", "rejected": "1"},
         {"prompt": "p", "chosen": "0", "rejected": "long answer 1"},
@@ -69,14 +70,18 @@ def test_diagnostics_beside_the_score(tmp_path, task_manager):
     assert found["ece"] == pytest.approx((2 * abs(0.5 - probability(1)) + abs(1 - probability(2))) / 3)
     assert found["acc_by_length"] == pytest.approx(1 / 3)
     assert (found["acc_chosen_longer"], found["acc_chosen_shorter"]) == (1.0, 0.0)
+    # a baseline of the data has no better direction: no arrow in the table, null in the results file
+    lines = {line.split("|")[5].strip(): line.split("|")[6].strip() for line in make_table(results).splitlines()[2:]}
+    assert lines == dict(zip(names, ("↑", "↑", "↓", "↓", "", "↑", "↑"), strict=True))
+    assert json.loads(json.dumps(results["higher_is_better"]))["mine"]["acc_by_length"] is None
 
 
 def test_log_likelihoods_per_character():
     """The longer response may have the lower sum and the higher mean; a tie is wrong; an empty response counts as one."""
-    assert diagnose([-6.0, -4.0], [0], [12, 4])["acc_norm"] == 1.0
-    assert diagnose([-4.0, -6.0], [0], [4, 12])["acc_norm"] == 0.0
-    assert diagnose([-4.0, -12.0], [0], [4, 12])["acc_norm"] == 0.0
-    assert diagnose([-1.0, -4.0], [0], [0, 2])["acc_norm"] == 1.0
+    assert measure(row_of([-6.0, -4.0], [0], [12, 4]), "acc_norm") == {"acc_norm": 1.0}
+    assert measure(row_of([-4.0, -6.0], [0], [4, 12]), "acc_norm") == {"acc_norm": 0.0}
+    assert measure(row_of([-4.0, -12.0], [0], [4, 12]), "acc_norm") == {"acc_norm": 0.0}
+    assert measure(row_of([-1.0, -4.0], [0], [0, 2]), "acc_norm") == {"acc_norm": 1.0}
 
 
 def test_metrics_from_the_command_line(data_root, monkeypatch):

@@ -10,8 +10,8 @@ from conftest import make_model, make_tokenizer, preference_task
 from scripted import evaluate
 
 from skywork_rb_plugin import JudgeTask, UserError
+from skywork_rb_plugin.metrics.sections import SECTIONS
 from skywork_rb_plugin.tasks.judge import verdict
-from skywork_rb_plugin.tasks.sections import SECTIONS
 
 ROWS = [
     {"id": i, "prompt": [{"role": "user", "content": f"Question {i}?"}], "chosen": f"good {i}", "rejected": f"bad {i}"}

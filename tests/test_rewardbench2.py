@@ -8,8 +8,9 @@ from conftest import SAMPLES, write_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted import evaluate
+from test_metrics import measure, row_of
 
-from skywork_rb_plugin.tasks.scores import best_of, ties_row, ties_score
+from skywork_rb_plugin.metrics.rewardbench2 import ties_score
 
 SUBSETS = {
     "factuality": "Factuality",
@@ -27,9 +28,9 @@ def test_best_of_splits_a_first_place_that_is_shared(scores):
     """The rule for one correct response in front: 1/k if it is among the k that score highest, else 0."""
     top = sorted(scores)[-1]
     expected = 0 if scores[0] < top else 1 / sum(score == top for score in scores)
-    assert best_of({}, scores, [0]) == {"score": expected}
+    assert measure(row_of(scores, [0]), "score", rule="best_of") == {"score": expected}
     # the correct response may stand anywhere
-    assert best_of({}, scores[::-1], [len(scores) - 1]) == {"score": expected}
+    assert measure(row_of(scores[::-1], [len(scores) - 1]), "score", rule="best_of") == {"score": expected}
 
 
 pairs = st.lists(
@@ -64,9 +65,9 @@ def rows_of(pairs):
     """The rows' values as the task makes them, tied prompts first and in reverse."""
     rows = []
     for n, ((reference, wrong), (correct, others)) in enumerate(pairs):
-        rows.append(ties_row({"id": f"ref:{n}"}, [reference, *wrong], [0])["score"])
-        rows.append(ties_row({"id": f"tied:{n}"}, [*correct, *others], list(range(len(correct))))["score"])
-    return rows[::-1]
+        rows.append(row_of([reference, *wrong], [0], id=f"ref:{n}"))
+        rows.append(row_of([*correct, *others], list(range(len(correct))), id=f"tied:{n}"))
+    return [measure(row, "score", rule="ties")["score"] for row in rows[::-1]]
 
 
 @given(pairs)
@@ -85,7 +86,7 @@ def test_incomplete_pairs_do_not_count(caplog):
     assert "Ties: 1 of 3 prompts lack their partner (ref:N or tied:N) and do not count." in caplog.text
     assert math.isnan(ties_score(rows[:1]))
     with pytest.raises(ValueError, match="found id '17', expected ref:N or tied:N"):
-        ties_row({"id": "17"}, [1.0, 0.0], [0])
+        measure(row_of([1.0, 0.0], [0], id="17"), rule="ties")
 
 
 def official_rows():

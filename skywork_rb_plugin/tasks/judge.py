@@ -7,9 +7,10 @@ from copy import deepcopy
 
 from skywork_rb_plugin.conversations import Message
 from skywork_rb_plugin.host import Instance, apply_template
+from skywork_rb_plugin.metrics.judge import LETTERS, Verdicts
 from skywork_rb_plugin.tasks.keys import OWN_KEYS, UNUSED_KEYS
-from skywork_rb_plugin.tasks.metrics import JUDGE_METRICS
 from skywork_rb_plugin.tasks.preference import PreferenceTask
+from skywork_rb_plugin.tasks.samples import of_verdicts
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
 
@@ -35,7 +36,6 @@ Compare the answers in a few sentences. Then end with a line that holds nothing 
 better, [[B]] if answer B is better. There is no tie."""
 
 _VERDICT = re.compile(r"\[\[([A-Z])\]\]")
-_LETTERS = ("A", "B")
 
 
 class JudgeTask(PreferenceTask):
@@ -51,6 +51,7 @@ class JudgeTask(PreferenceTask):
     yaml_type = host_type = "generate_until"
     own_keys = (*[key for key in OWN_KEYS if key != "score"], "judge_prompt")
     unused_keys = UNUSED_KEYS - {"generation_kwargs"}
+    row_type = Verdicts
 
     def __init__(self, config: Mapping | None = None) -> None:
         config = {"judge_prompt": PROMPT, **(config or {})}
@@ -58,9 +59,6 @@ class JudgeTask(PreferenceTask):
         config["generation_kwargs"] = {"until": [], "max_gen_toks": 1024, **(config.get("generation_kwargs") or {})}
         self._said_unparsable = False
         super().__init__(config)
-
-    def _metrics(self) -> dict[str, str]:
-        return JUDGE_METRICS
 
     def _prompts(self, doc: Mapping) -> list[list[Message]]:
         """The two questions, the second with the responses swapped."""
@@ -100,26 +98,14 @@ class JudgeTask(PreferenceTask):
             for i, text in enumerate(ctx)
         ]  # fmt: skip
 
-    def process_results(self, doc: Mapping, results: list[str]) -> dict[str, float]:
-        """acc: the share of both verdicts that are right, an unparsable one being wrong.
-
-        acc_both_orders: 1.0 if both are right; inconsistent: 1.0 if they can be read and contradict each other;
-        unparsable: the share of verdicts that can't be read.
-        """
-        if callable(self.config.process_results):
-            return self.config.process_results(doc, results)
+    def _row(self, doc: Mapping, results: list[str]) -> Verdicts:
+        """What the replies say of the document."""
         [preferred] = self._preferred(doc)
-        verdicts = [verdict(text) for text in results]
-        # which response each verdict chose, in the row's order
-        chosen = [verdicts[0], None if verdicts[1] is None else 1 - verdicts[1]]
-        self._say_unparsable(doc, results, verdicts)
-        metrics = {
-            "acc": sum(index == preferred for index in chosen) / 2,
-            "acc_both_orders": float(chosen == [preferred, preferred]),
-            "inconsistent": float(None not in chosen and chosen[0] != chosen[1]),
-            "unparsable": chosen.count(None) / 2,
-        }
-        return {name: value for name, value in metrics.items() if name in self._metric_fn_list}
+        places = [verdict(text) for text in results]
+        self._say_unparsable(doc, results, places)
+        return Verdicts(preferred, places)
+
+    _sample = staticmethod(of_verdicts)
 
     def _say_unparsable(self, doc: Mapping, replies: list[str], verdicts: list[int | None]) -> None:
         """Show the first reply without a verdict: it tells whether the template or the length is to blame."""
@@ -137,7 +123,7 @@ class JudgeTask(PreferenceTask):
 def verdict(reply: str) -> int | None:
     """0 for [[A]], 1 for [[B]]; None where a reply has neither, both, or another letter."""
     letters = set(_VERDICT.findall(reply))
-    return _LETTERS.index(letters.pop()) if len(letters) == 1 and letters <= set(_LETTERS) else None
+    return LETTERS.index(letters.pop()) if len(letters) == 1 and letters <= set(LETTERS) else None
 
 
 def _as_text(messages: tuple[Message, ...]) -> str:

@@ -1,12 +1,12 @@
 """The keys of a preference task's YAML: which are ours, which of the host's mean nothing here, and what they may hold."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.host import TaskConfig
-from skywork_rb_plugin.tasks.scores import SCORES
+from skywork_rb_plugin.metrics.table import rules_of
 
 # keys of the YAML that are ours: the host's checks of row 0 would choke on message lists
 OWN_KEYS = (
@@ -23,7 +23,7 @@ def check_keys(kind: type, own: Mapping, config: Mapping) -> None:
     """Check what a YAML says before the host does.
 
     Args:
-        kind: the task's class, with its `yaml_type`, `own_keys` and `unused_keys`.
+        kind: the task's class, with its `yaml_type`, `row_type`, `own_keys` and `unused_keys`.
         own: the keys that are ours.
         config: the others, the host's.
 
@@ -56,5 +56,20 @@ def check_keys(kind: type, own: Mapping, config: Mapping) -> None:
         refuse(f"num_fewshot {config['num_fewshot']}", "expected 0: preferences have none")
     if not isinstance(own.get("official_rows", 0), int):
         refuse(f"official_rows: {own['official_rows']}", "expected a number of rows")
-    if own.get("score") not in (None, *SCORES):
-        refuse(f"score: {own['score']}", f"expected one of {', '.join(SCORES)}")
+    rules = rules_of(kind.row_type)
+    if own.get("score") not in (None, *rules):
+        refuse(f"score: {own['score']}", f"expected one of {', '.join(rules)}")
+
+
+def with_names(value: object, name_of: Callable[[Callable], str]):
+    """The value with a name in place of every function in it."""
+    if callable(value):
+        return name_of(value)
+    if isinstance(value, Mapping):
+        return {key: with_names(content, name_of) for key, content in value.items()}
+    return [with_names(item, name_of) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def name_of(function: Callable) -> str:
+    """The function's module and name."""
+    return f"{function.__module__}.{function.__qualname__}"

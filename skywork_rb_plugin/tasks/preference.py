@@ -4,7 +4,7 @@ import functools
 import hashlib
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import datasets
@@ -12,19 +12,19 @@ import datasets
 from skywork_rb_plugin.conversations import Conversation, Message, with_system
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.host import ConfigurableTask, Instance
+from skywork_rb_plugin.metrics.metric import Row
+from skywork_rb_plugin.metrics.metric_list import metric_configs
+from skywork_rb_plugin.metrics.register import register_metrics
+from skywork_rb_plugin.metrics.table import metrics_of
 from skywork_rb_plugin.tasks import data
-from skywork_rb_plugin.tasks.diagnostics import DIAGNOSTICS, diagnose, register_diagnostics
-from skywork_rb_plugin.tasks.keys import OWN_KEYS, UNUSED_KEYS, check_keys
-from skywork_rb_plugin.tasks.metrics import PREFERENCE_METRICS, metric_configs, preference_metrics, register_metrics
+from skywork_rb_plugin.tasks.keys import OWN_KEYS, UNUSED_KEYS, check_keys, name_of, with_names
 from skywork_rb_plugin.tasks.rows import Choice, choices_of, preferred_of, scores_of
-from skywork_rb_plugin.tasks.scores import SCORES, register_scores
+from skywork_rb_plugin.tasks.samples import SAMPLE_KEY, of_rewards
 from skywork_rb_plugin.tasks.selection import select
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
 
 register_metrics()
-register_scores()
-register_diagnostics()
 
 
 class PreferenceTask(ConfigurableTask):
@@ -34,7 +34,7 @@ class PreferenceTask(ConfigurableTask):
     `doc_to_target` override how the prompt, the responses and the preferred ones are read, `doc_to_scores` takes those
     with the highest score; `where: {column: value}` (or a list of values, of which `name*` means all that begin so) keeps
     matching rows, `group_by` makes one of all rows that share a column's value; `official_rows` is the number of rows the
-    published benchmark has; `score` names how a benchmark counts that has rules of its own (see `SCORES`).
+    published benchmark has; `score` names how a benchmark counts that has a rule of its own (see `metrics.table`).
     Each response becomes one `loglikelihood` request: its reward under a reward model, its log-likelihood in nats
     under a language model.
 
@@ -45,25 +45,23 @@ class PreferenceTask(ConfigurableTask):
     # what the YAML calls it, and the host's own type inside: its trackers and its padding of data-parallel ranks go by it
     yaml_type, host_type = "pairwise_preference", "multiple_choice"
     own_keys, unused_keys = OWN_KEYS, UNUSED_KEYS
+    # what the metrics get of a document
+    row_type = Row
 
     def __init__(self, config: Mapping | None = None) -> None:
         config = {key: value for key, value in (config or {}).items() if key != "class" and value is not None}
         self._own = {key: config.pop(key) for key in self.own_keys if key in config}
         check_keys(type(self), self._own, config)
-        extra = (config.get("metadata") or {}).get("metrics")
+        self._metrics = metrics_of(self.row_type, self._own.get("score"))
         config["metric_list"] = metric_configs(
             config.get("task"),
             config.get("metric_list"),
-            extra,
-            self._metrics(),
+            (config.get("metadata") or {}).get("metrics"),
+            self._metrics,
             callable(config.get("process_results")),
         )
         super().__init__(config={**config, "output_type": self.host_type, "num_fewshot": 0})
         self._check_row_count()
-
-    def _metrics(self) -> dict[str, str]:
-        """The metrics this task can have, and for each the host's name of its aggregation; the first is the default."""
-        return {**(SCORES[self._own["score"]].aggregations if "score" in self._own else {}), **PREFERENCE_METRICS}
 
     # rows
 
@@ -196,7 +194,7 @@ class PreferenceTask(ConfigurableTask):
                 "description": self.config.description,
                 "generation_kwargs": self.config.generation_kwargs,
             }
-            read = _named(fields, self.config.serialize_function)
+            read = with_names(fields, self.config.serialize_function)
             reading = (sorted(read.items()), list(self.eval_docs), samples)
             tokenizer_name += "-" + hashlib.sha256(repr(reading).encode()).hexdigest()[:16]
         self._equal: list[Mapping] = []
@@ -248,41 +246,39 @@ class PreferenceTask(ConfigurableTask):
         if {responses[i] for i in preferred} & {other for i, other in enumerate(responses) if i not in preferred}:
             self._equal.append(doc)
 
-    def process_results(self, doc: Mapping, results: list[tuple[float, bool]]) -> dict[str, float]:
-        """The document's metrics from the responses' scores."""
+    def doc_iterator(self, **kwargs) -> Iterator[tuple[int, dict]]:
+        """The rows, each a fresh copy: what `process_results` adds to one is never part of a request or a hash."""
+        for number, doc in super().doc_iterator(**kwargs):
+            yield number, dict(doc)
+
+    def process_results(self, doc: dict, results: list) -> dict[str, object]:
+        """The document's metrics from the model's answers; what its sample log tells of them goes into `doc`."""
         if callable(self.config.process_results):
             return self.config.process_results(doc, results)
+        row = self._row(doc, results)
+        values = self._read(self._measure, doc, row)
+        doc[SAMPLE_KEY] = self._sample(row)
+        return values
+
+    def _measure(self, doc: Mapping, row: object) -> dict[str, object]:
+        # under --predict_only the host's list has a metric of its own
+        listed = [self._metrics[name] for name in self._metric_fn_list if name in self._metrics]
+        return {metric.name: metric.of_row(row) for metric in listed}
+
+    def _row(self, doc: Mapping, results: list[tuple[float, bool]]) -> Row:
+        """The document with its responses' scores."""
         scores = [score for score, _ in results]
         if not all(map(math.isfinite, scores)):
-            self._read(_refuse_scores, doc, scores)
+            found = f"found scores {scores}, expected finite numbers; scores survive only under --use_cache"
+            raise self._error(found, doc)
         preferred = self._preferred(doc)
         # the data's order: its own scores, or the preferred before the others
         ranks = self._scores(doc) if "doc_to_scores" in self._own else [i in preferred for i in range(len(scores))]
         pairs = [(i, j) for i, better in enumerate(ranks) for j, worse in enumerate(ranks) if better > worse]
-        metrics = preference_metrics(scores, preferred, pairs)
-        if DIAGNOSTICS.keys() & self._metric_fn_list.keys():
-            metrics |= diagnose(scores, preferred, list(map(len, self.doc_to_choice(doc))))
-        if "score" in self._own:
-            metrics |= self._read(SCORES[self._own["score"]].of_row, doc, scores, preferred)
-        return {name: value for name, value in metrics.items() if name in self._metric_fn_list}
+        return Row(doc, scores, preferred, pairs, list(map(len, self.doc_to_choice(doc))))
+
+    _sample = staticmethod(of_rewards)
 
     def dump_config(self) -> dict:
         """The configuration for the results file, with our keys; functions by name."""
-        return {**super().dump_config(), **_named(self._own, _name_of)}
-
-
-def _refuse_scores(doc: Mapping, scores: list[float]) -> None:
-    raise ValueError(f"found scores {scores}, expected finite numbers; scores survive only under --use_cache")
-
-
-def _named(value: object, name: Callable[[Callable], str]):
-    """The value with a name in place of every function in it."""
-    if callable(value):
-        return name(value)
-    if isinstance(value, Mapping):
-        return {key: _named(content, name) for key, content in value.items()}
-    return [_named(item, name) for item in value] if isinstance(value, (list, tuple)) else value
-
-
-def _name_of(function: Callable) -> str:
-    return f"{function.__module__}.{function.__qualname__}"
+        return {**super().dump_config(), **with_names(self._own, name_of)}

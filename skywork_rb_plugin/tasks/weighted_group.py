@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 from skywork_rb_plugin import discovery
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.host import AggMetricConfig, Group, GroupConfig, Kind, Task, TaskFactory, TaskIndex, info_once
-from skywork_rb_plugin.tasks.diagnostics import DIAGNOSTICS
-from skywork_rb_plugin.tasks.metrics import extra_metrics
+from skywork_rb_plugin.metrics.metric_list import extra_metrics
+from skywork_rb_plugin.metrics.table import says_something_as_a_mean
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
 
@@ -243,9 +243,9 @@ def _metrics(group: str, listed: object, extra: object) -> list[AggMetricConfig]
                 "expected only `metric` and `filter_list`: members have the weights given in `members`"
             )
     names = {metric["metric"] for metric in metrics}
-    # of those that `--metadata metrics=…` adds, a mean of means says something; a calibration error's mean does not
-    means = [name for name in extra_metrics(extra) if DIAGNOSTICS.get(name, (None, "mean"))[1] == "mean"]
-    if others := [name for name in extra_metrics(extra) if name not in means]:
+    extra = extra_metrics(extra)
+    means = [name for name in extra if says_something_as_a_mean(name)]
+    if others := [name for name in extra if name not in means]:
         info_once(logger, f"Groups have no {' and no '.join(others)}: a mean of their members' would say nothing.")
     return [AggMetricConfig(**metric) for metric in [*metrics, *({"metric": m} for m in means if m not in names)]]
 

@@ -1,11 +1,14 @@
-"""RewardBench's sections as the score of one task, for benchmarks that keep its subsets in a column. Needs no torch."""
+"""RewardBench's sections as the score of one task, for benchmarks that keep its subsets in a column."""
 
 import functools
 import logging
 import math
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Sequence
 from statistics import fmean
+
+from skywork_rb_plugin.metrics.metric import Aggregation, Metric, Row
+from skywork_rb_plugin.metrics.preference import acc
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
 
@@ -30,18 +33,16 @@ SECTIONS = {
 SUBSETS = {subset for weights in SECTIONS.values() for subset in weights}
 
 
-def sections_row(doc: Mapping, scores: Sequence[float], preferred: Collection[int]) -> dict[str, tuple[str, float]]:
-    """The row's subset (its column `source`) and whether every preferred response outscores every other.
+def verdict(row: Row) -> tuple[str, float]:
+    """The row's subset (its column `source`) and its `acc`, for the sections' scores.
 
     Raises:
         ValueError: `source` is none of RewardBench's subsets.
     """
-    subset = doc.get("source")
+    subset = row.doc.get("source")
     if subset not in SUBSETS:
         raise ValueError(f"found {subset!r} in column 'source', expected one of {', '.join(sorted(SUBSETS))}")
-    others = [score for i, score in enumerate(scores) if i not in preferred]
-    verdict = (subset, float(min(scores[i] for i in preferred) > max(others)))
-    return dict.fromkeys(SECTION_AGGREGATIONS, verdict)
+    return subset, acc(row)
 
 
 def section_score(section: str, rows: Sequence[Sequence]) -> float:
@@ -68,7 +69,22 @@ def sections_score(rows: Sequence[Sequence]) -> float:
     return fmean(found)
 
 
-# metric -> the name of its aggregation, and the aggregation
-SECTION_AGGREGATIONS: dict[str, tuple[str, Callable]] = {"score": ("rewardbench_sections", sections_score)} | {
-    section: (f"rewardbench_{section}", functools.partial(section_score, section)) for section in SECTIONS
-}
+METRICS = (
+    Metric(
+        "score",
+        verdict,
+        "the plain mean of RewardBench's four sections, by a column `source`",
+        aggregation=Aggregation("rewardbench_sections", sections_score),
+        rule="rewardbench",
+    ),
+    *(
+        Metric(
+            section,
+            verdict,
+            f"accuracy in {section.replace('_', ' ').title()}, its subsets with RewardBench's weights",
+            aggregation=Aggregation(f"rewardbench_{section}", functools.partial(section_score, section)),
+            rule="rewardbench",
+        )
+        for section in SECTIONS
+    ),
+)

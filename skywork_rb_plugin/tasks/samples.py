@@ -1,0 +1,42 @@
+"""What a sample log tells of a row beside the host's own fields: `doc` gets the key `skywork_rb`. docs/samples.md."""
+
+from skywork_rb_plugin.metrics.judge import LETTERS, Verdicts
+from skywork_rb_plugin.metrics.metric import Row
+from skywork_rb_plugin.metrics.preference import acc, margin
+
+SAMPLE_KEY = "skywork_rb"
+
+
+def of_rewards(row: Row) -> dict[str, object]:
+    """What a model's scores say of a row; every list is in the responses' order.
+
+    Returns:
+        rewards: the scores, in their own unit.
+        preferred: indices of the preferred responses.
+        margin, right: the metric `margin`, and whether `acc` counts the row.
+        tokens, cut: how many tokens each conversation has and whether its left end was cut off; None from models that do
+            not say.
+    """
+    return {
+        "rewards": [float(score) for score in row.scores],
+        "preferred": list(row.preferred),
+        "margin": float(margin(row)),
+        "right": bool(acc(row)),
+        "tokens": [getattr(score, "tokens", None) for score in row.scores],
+        "cut": [getattr(score, "cut", None) for score in row.scores],
+    }
+
+
+def of_verdicts(row: Verdicts) -> dict[str, object]:
+    """What a judge said of a pair, in the order of its two questions.
+
+    Returns:
+        verdicts: the letter that each reply names, None where it can't be read.
+        preferred: the index of the preferred response, in a list.
+        right: whether each verdict chose it.
+    """
+    return {
+        "verdicts": [None if place is None else LETTERS[place] for place in row.places],
+        "preferred": [row.preferred],
+        "right": row.right,
+    }
