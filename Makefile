@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint wheel clean
+.PHONY: demo test lint docs wheel clean
 
 demo: $(VENV)/installed  ## score the packaged demo model on the packaged pairs; needs no network after the install
 	HF_HUB_OFFLINE=1 $(BIN)/lm_eval run --model hf-reward --model_args pretrained=demo --tasks preference_demo
@@ -14,6 +14,9 @@ test: $(VENV)/installed-test  ## run the tests
 lint: $(VENV)/installed-test  ## check style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+docs: $(VENV)/installed-test  ## write the parts of README.md that are made from the code
+	$(BIN)/python tests/test_docs.py
 
 wheel: $(VENV)/installed-test  ## build dist/*.whl
 	$(BIN)/python -m build --wheel --no-isolation

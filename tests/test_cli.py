@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import NUMBERS, make_model, write_rows
+from test_docs import code_of
 
 LM_EVAL = [sys.executable, "-m", "lm_eval"]
 
@@ -40,20 +41,25 @@ def test_demo_prefers_chosen_and_writes_everything(tmp_path):
     script = Path(sys.executable).with_name("lm_eval")
     done = run(
         script, "run", "--model", "hf-reward", "--model_args", "pretrained=demo", "--tasks", "preference_demo",
-        "--output_path", "out", "--log_samples", cwd=tmp_path,
+        "--output_path", "results", "--log_samples", cwd=tmp_path,
     )  # fmt: skip
-    results = results_in(tmp_path / "out")
+    results = results_in(tmp_path / "results")
     assert "|Preference demo" in done.stdout
     assert sum(count["effective"] for count in results["n-samples"].values()) >= 80
     assert results["results"]["preference_demo"]["acc,none"] > 0.75
     for section in ("chat", "chat_hard", "safety", "reasoning"):
         assert results["results"][f"preference_demo_{section}"]["acc,none"] > 0.6
-        [log] = (tmp_path / "out").rglob(f"samples_preference_demo_{section}_2*.jsonl")
+        [log] = (tmp_path / "results").rglob(f"samples_preference_demo_{section}_2*.jsonl")
         sample = json.loads(log.read_text().splitlines()[0])
         assert sample["doc"]["chosen"] == sample["arguments"]["gen_args_0"]["arg_1"]
-        assert len(sample["resps"]) == 2
+        rewards = sample["doc"]["skywork_rb"]["rewards"]
+        assert [str(reward) for reward in rewards] == [answer for answer, _ in sample["filtered_resps"]]
+        assert sample["doc"]["skywork_rb"]["margin"] == rewards[0] - rewards[1]
     assert results["config"]["reward"]["head"].startswith("LlamaForSequenceClassification")
     assert results["config"]["reward"]["conversations_scored"] >= 160
+    # the page on sample logs, on the logs of this very run
+    [lines], [printed] = code_of("docs/samples.md", "python"), code_of("docs/samples.md", "text")
+    assert run(sys.executable, "-c", lines, cwd=tmp_path).stdout == printed
 
 
 def test_mixed_run_with_users_tasks(models, data_root, tmp_path):

@@ -47,5 +47,10 @@ METRICS = (
     Metric("pair_acc", pair_acc, "share of pairs of a better and a worse response in the right order"),
     Metric("margin", margin, "best preferred score minus best other score"),
     Metric("ties", ties, "the worst preferred and the best other response score the same", higher_is_better=False),
-    Metric("bt_loss", bt_loss, "Bradley-Terry loss in nats, -log sigmoid(margin)", higher_is_better=False),
+    Metric(
+        "bt_loss",
+        bt_loss,
+        "Bradley-Terry loss in nats, -log sigmoid(preferred score minus other)",
+        higher_is_better=False,
+    ),
 )

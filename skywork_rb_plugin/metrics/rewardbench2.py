@@ -87,11 +87,16 @@ def _margin(gap: float, spread: float) -> float:
 
 
 METRICS = (
-    Metric("score", best_of, "the preferred response is first; a first place that k share counts 1/k", rule="best_of"),
+    Metric(
+        "score",
+        best_of,
+        "RewardBench 2: the preferred response comes first; a first place that k share counts 1/k",
+        rule="best_of",
+    ),
     Metric(
         "score",
         ties_row,
-        "RewardBench 2's Ties: 60 % accuracy, 40 % margins, of prompts with several correct answers",
+        "RewardBench 2, Ties: 60 % accuracy, 40 % margins, of prompts with several correct answers",
         aggregation=Aggregation("rewardbench2_ties", ties_score),
         rule="ties",
     ),

@@ -44,7 +44,7 @@ def _wins(row: Row) -> dict[tuple[int, int], float]:
 
 
 METRICS = (
-    Metric("score", score, "the mean of `easy`, `normal` and `hard`", rule="rm_bench"),
+    Metric("score", score, "RM-Bench: the mean of `easy`, `normal` and `hard`", rule="rm_bench"),
     Metric("easy", easy, "accuracy where the chosen response has the fancier style", rule="rm_bench"),
     Metric("normal", normal, "accuracy where both responses have the same style", rule="rm_bench"),
     Metric("hard", hard, "accuracy where the rejected response has the fancier style", rule="rm_bench"),

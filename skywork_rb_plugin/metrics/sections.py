@@ -73,7 +73,7 @@ METRICS = (
     Metric(
         "score",
         verdict,
-        "the plain mean of RewardBench's four sections, by a column `source`",
+        "RewardBench in one task: the plain mean of its four sections, by a column `source`",
         aggregation=Aggregation("rewardbench_sections", sections_score),
         rule="rewardbench",
     ),
