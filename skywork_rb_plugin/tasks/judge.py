@@ -98,7 +98,7 @@ class JudgeTask(PreferenceTask):
             for i, text in enumerate(ctx)
         ]  # fmt: skip
 
-    def _row(self, doc: Mapping, results: list[str]) -> Verdicts:
+    def _answered(self, doc: Mapping, results: list[str]) -> Verdicts:
         """What the replies say of the document."""
         [preferred] = self._preferred(doc)
         places = [verdict(text) for text in results]

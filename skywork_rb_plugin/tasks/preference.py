@@ -122,6 +122,11 @@ class PreferenceTask(ConfigurableTask):
     def fewshot_docs(self) -> None:
         """None: preferences have no few-shot examples (and the host need not copy all rows to sample some)."""
 
+    def doc_iterator(self, **kwargs) -> Iterator[tuple[int, dict]]:
+        """The rows, each a fresh copy: what `process_results` adds to one is never part of a request or a hash."""
+        for number, doc in super().doc_iterator(**kwargs):
+            yield number, dict(doc)
+
     def _check_row_count(self) -> None:
         official, found = self._own.get("official_rows"), len(self.eval_docs)
         if official is not None and found != official:
@@ -246,16 +251,11 @@ class PreferenceTask(ConfigurableTask):
         if {responses[i] for i in preferred} & {other for i, other in enumerate(responses) if i not in preferred}:
             self._equal.append(doc)
 
-    def doc_iterator(self, **kwargs) -> Iterator[tuple[int, dict]]:
-        """The rows, each a fresh copy: what `process_results` adds to one is never part of a request or a hash."""
-        for number, doc in super().doc_iterator(**kwargs):
-            yield number, dict(doc)
-
     def process_results(self, doc: dict, results: list) -> dict[str, object]:
         """The document's metrics from the model's answers; what its sample log tells of them goes into `doc`."""
         if callable(self.config.process_results):
             return self.config.process_results(doc, results)
-        row = self._row(doc, results)
+        row = self._answered(doc, results)
         values = self._read(self._measure, doc, row)
         doc[SAMPLE_KEY] = self._sample(row)
         return values
@@ -265,8 +265,8 @@ class PreferenceTask(ConfigurableTask):
         listed = [self._metrics[name] for name in self._metric_fn_list if name in self._metrics]
         return {metric.name: metric.of_row(row) for metric in listed}
 
-    def _row(self, doc: Mapping, results: list[tuple[float, bool]]) -> Row:
-        """The document with its responses' scores."""
+    def _answered(self, doc: Mapping, results: list[tuple[float, bool]]) -> Row:
+        """The document with the model's answers, as the metrics take it."""
         scores = [score for score, _ in results]
         if not all(map(math.isfinite, scores)):
             found = f"found scores {scores}, expected finite numbers; scores survive only under --use_cache"

@@ -14,8 +14,8 @@ def of_rewards(row: Row) -> dict[str, object]:
         rewards: the scores, in their own unit.
         preferred: indices of the preferred responses.
         margin, right: the metric `margin`, and whether `acc` counts the row.
-        tokens, cut: how many tokens each conversation has and whether its left end was cut off; None from models that do
-            not say.
+        tokens, cut: how many tokens the model was given for each conversation, and whether its left end was cut off; None
+            from models whose scores do not have these attributes.
     """
     return {
         "rewards": [float(score) for score in row.scores],
