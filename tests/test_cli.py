@@ -55,6 +55,8 @@ def test_demo_prefers_chosen_and_writes_everything(tmp_path):
         rewards = sample["doc"]["skywork_rb"]["rewards"]
         assert [str(reward) for reward in rewards] == [answer for answer, _ in sample["filtered_resps"]]
         assert sample["doc"]["skywork_rb"]["margin"] == rewards[0] - rewards[1]
+        assert all(type(count) is int and count > 10 for count in sample["doc"]["skywork_rb"]["tokens"])
+        assert sample["doc"]["skywork_rb"]["cut"] == [False, False]
     assert results["config"]["reward"]["head"].startswith("LlamaForSequenceClassification")
     assert results["config"]["reward"]["conversations_scored"] >= 160
     # the page on sample logs, on the logs of this very run
