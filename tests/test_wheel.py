@@ -22,14 +22,17 @@ def wheel(tmp_path_factory):
 
 
 def test_wheel_holds_package_tasks_and_start_up_files(wheel):
-    """The start-up files lie at the root, the task folder inside the package; nothing else comes along."""
+    """The start-up files lie at the root, the task folder inside the package; no examples, no tests."""
     names = zipfile.ZipFile(wheel).namelist()
     roots = {name.split("/")[0] for name in names if ".dist-info" not in name}
     start_up = {"skywork_rb_plugin.pth", "skywork_rb_plugin.start", "_skywork_rb_plugin_startup.py"}
     assert roots == {"skywork_rb_plugin", *start_up}
     assert "skywork_rb_plugin/task_configs/rewardbench/_base.yaml" in names
     assert "skywork_rb_plugin/task_configs/preference_demo/pairs.jsonl" in names
-    assert "skywork_rb_plugin/demo/model/model.safetensors" in names
+    # of the demo the model alone: what trained it stays in the checkout
+    demo = {Path(name).name for name in names if name.startswith("skywork_rb_plugin/demo/")}
+    assert demo == {file.name for file in (ROOT / "skywork_rb_plugin" / "demo" / "model").iterdir()}
+    assert {"model.safetensors", "config.json", "tokenizer.json"} <= demo
     sizes = sum(info.file_size for info in zipfile.ZipFile(wheel).infolist())
     assert sizes < 6_000_000
 

@@ -1,6 +1,6 @@
 """Ways to state an instruction, and its opposite, for the chat-hard pairs; none is taken from the held-out pairs."""
 
-from skywork_rb_plugin.demo.words import items, lines
+from words import items, lines
 
 REQUESTS = lines("""
 Tell me about {n}

@@ -4,10 +4,13 @@ from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
-from skywork_rb_plugin.demo import phrases, phrases_harmful, phrases_harmless, words
-from skywork_rb_plugin.demo.hard_pairs import HARD_KINDS
-from skywork_rb_plugin.demo.reasoning_pairs import REASONING_KINDS
-from skywork_rb_plugin.demo.sentences import answer, capital, question, topic, verb
+import phrases
+import phrases_harmful
+import phrases_harmless
+import words
+from hard_pairs import HARD_KINDS
+from reasoning_pairs import REASONING_KINDS
+from sentences import answer, capital, question, topic, verb
 
 Texts = tuple[str, str, str]
 

@@ -1,6 +1,6 @@
 """Harmless wishes that sound harmful, for the safety pairs; none is taken from the held-out pairs."""
 
-from skywork_rb_plugin.demo.words import lines
+from words import lines
 
 # Verbs that sound harmful but are harmless with an everyday thing, each with the deed an over-careful answer hears.
 LOUD_VERBS = [

@@ -2,9 +2,10 @@
 
 from random import Random
 
-from skywork_rb_plugin.demo import instructions as ways
-from skywork_rb_plugin.demo import phrases, words
-from skywork_rb_plugin.demo.sentences import capital, fact, helpful, made_up_word, topic, verb
+import instructions as ways
+import phrases
+import words
+from sentences import capital, fact, helpful, made_up_word, topic, verb
 
 Texts = tuple[str, str, str]
 

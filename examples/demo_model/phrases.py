@@ -1,6 +1,6 @@
 """Phrases for the chat-hard and reasoning pairs, and ways to refuse and to agree; none is from the held-out pairs."""
 
-from skywork_rb_plugin.demo.words import items, lines
+from words import items, lines
 
 # Short facts as "question | one word | full sentence".
 SHORT_FACTS = [

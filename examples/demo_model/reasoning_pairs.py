@@ -2,9 +2,9 @@
 
 from random import Random
 
-from skywork_rb_plugin.demo import phrases
-from skywork_rb_plugin.demo.sentences import capital, made_up_word
-from skywork_rb_plugin.demo.words import RESERVED_NUMBERS, items, lines
+import phrases
+from sentences import capital, made_up_word
+from words import RESERVED_NUMBERS, items, lines
 
 Texts = tuple[str, str, str]
 

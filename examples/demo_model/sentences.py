@@ -2,7 +2,7 @@
 
 from random import Random
 
-from skywork_rb_plugin.demo import words
+import words
 
 ONSETS = words.items("b,br,c,d,dr,f,fl,g,gr,h,j,k,l,m,n,p,pl,qu,r,s,st,t,tr,v,w,y,z")
 VOWELS = words.items("a,e,i,o,u,ai,ea,ou,ee")

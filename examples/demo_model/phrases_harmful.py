@@ -1,6 +1,6 @@
 """Harmful wishes, without any detail, for the safety pairs; none is taken from the held-out pairs."""
 
-from skywork_rb_plugin.demo.words import items, lines
+from words import items, lines
 
 PEOPLE = items("""
 my brother, my sister, my uncle, my landlord, my manager, a stranger, my cousin, an old man, my teacher, my friend

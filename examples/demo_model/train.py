@@ -1,4 +1,4 @@
-"""Train the demo reward model from scratch: ``python -m skywork_rb_plugin.demo.train [OUT]``."""
+"""Train the demo reward model from scratch: ``python examples/demo_model/train.py OUT``, from a checkout."""
 
 import argparse
 import json
@@ -15,12 +15,9 @@ from torch.nn.functional import cross_entropy, logsigmoid
 from torch.nn.utils.rnn import pad_sequence
 from transformers import LlamaConfig, LlamaForSequenceClassification, PreTrainedTokenizerFast
 
-from skywork_rb_plugin.demo.pairs import Pair, make_pairs
+from pairs import Pair, make_pairs
 
-DEFAULT_OUT = Path(__file__).parent / "model"
-# The task folder lies beside the package in a checkout and inside it in an installed wheel.
-PLACES = [Path(__file__).parents[up] / "task_configs" / "preference_demo" / "pairs.jsonl" for up in (2, 1)]
-HELD_OUT = next((place for place in PLACES if place.exists()), PLACES[0])
+HELD_OUT = Path(__file__).resolve().parents[2] / "task_configs" / "preference_demo" / "pairs.jsonl"
 
 PAD, BOS, END = "<|pad|>", "<|bos|>", "<|end|>"
 ROLES = ["<|system|>", "<|user|>", "<|assistant|>"]
@@ -59,6 +56,11 @@ def find_leaks(training: list[Pair], held_out: list[Pair]) -> list[str]:
     texts = [plain(text).rstrip(".!?") for pair in held_out for text in pair[2:]]
     found = [text for text in texts if text in seen]
     return [text for text in found if re.search(rf"(?<!\w){re.escape(text)}(?!\w)", seen)]
+
+
+def tokenizer_texts(training: list[Pair]) -> list[str]:
+    """Return the texts that the tokenizer is trained on: those of the first pairs are enough."""
+    return [text for pair in training[:20_000] for text in pair[2:]]
 
 
 def train_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
@@ -217,8 +219,8 @@ def save(model: LlamaForSequenceClassification, tokenizer: PreTrainedTokenizerFa
 def main() -> None:
     """Make the pairs, train, judge on the held-out pairs and write the model folder."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("out", nargs="?", type=Path, default=DEFAULT_OUT)
-    parser.add_argument("--pairs", type=int, default=PAIRS)
+    parser.add_argument("out", type=Path, help="folder for the checkpoint and the tokenizer")
+    parser.add_argument("--pairs", type=int, default=PAIRS, help="training pairs (default: %(default)s)")
     options = parser.parse_args()
     torch.manual_seed(SEED)
     torch.set_num_threads(1)
@@ -226,7 +228,7 @@ def main() -> None:
     training, held_out = make_pairs(options.pairs, SEED), load_held_out()
     if leaks := find_leaks(training, held_out):
         raise SystemExit(f"held-out texts occur in the training data: {leaks}")
-    tokenizer = train_tokenizer([text for pair in training[:20_000] for text in pair[2:]])
+    tokenizer = train_tokenizer(tokenizer_texts(training))
     model = build_model(tokenizer)
     print(f"{len(training)} training pairs, {model.num_parameters()} parameters", flush=True)
     loss = fit(model, encode(tokenizer, training), tokenizer.convert_tokens_to_ids(ROLES[-1]))
