@@ -1,30 +1,63 @@
-"""`python -m skywork_rb_plugin …` is `lm_eval …` with the plugin registered, but for three commands of our own."""
+"""`python -m skywork_rb_plugin …` is `lm_eval …` with the plugin registered, and has commands of our own."""
 
-import importlib
+import difflib
 import sys
 
-from skywork_rb_plugin import discovery
+from skywork_rb_plugin import commands, discovery
 from skywork_rb_plugin.errors import show_user_errors_plainly
 
-# command -> the module whose `main` takes the arguments after it
-COMMANDS = {name: f"skywork_rb_plugin.{name.replace('-', '_')}" for name in ("info", "new-task", "overlap")}
+# for the help, which comes without importing the host, and for misspelt words; a command missing here works all the same
+HOST_COMMANDS = {
+    "run": "evaluate a model on tasks",
+    "ls": "list tasks, groups, subtasks or tags",
+    "validate": "check that tasks' names exist",
+}
 
 
 def main() -> None:
-    """Run the host's command line, or a command of our own."""
-    if sys.argv[1:2] and sys.argv[1] in COMMANDS:
+    """Run a command of our own, or the host's command line."""
+    word, *rest = sys.argv[1:] or ["--help"]
+    if word in commands.COMMANDS:
         show_user_errors_plainly()
         try:
-            importlib.import_module(COMMANDS[sys.argv[1]]).main(sys.argv[2:])
+            commands.run(word, rest)
         except KeyboardInterrupt:
             sys.exit(130)
         return
-    if sys.argv[1:] in ([], ["-h"], ["--help"]):
-        print(f"Commands of skywork-rb-plugin, each with --help: {', '.join(COMMANDS)}. All others are lm-eval's:\n")
+    if word in ("-h", "--help"):
+        print(overview())
+        return
+    known = [*commands.COMMANDS, *HOST_COMMANDS]
+    if not word.startswith("-") and word not in known and (near := difflib.get_close_matches(word, known, 1)):
+        print(f"skywork-rb-plugin: found no command {word!r}, did you mean {near[0]}?", file=sys.stderr)
+        sys.exit(2)
     discovery.register()
     from skywork_rb_plugin.host import cli_evaluate
 
     cli_evaluate()
+
+
+def overview() -> str:
+    """The commands, ours and the host's, a line each."""
+    ours = {name: description for name, (_, description) in commands.COMMANDS.items()}
+    width = max(map(len, [*ours, *HOST_COMMANDS]))
+
+    def listed(table: dict[str, str]) -> list[str]:
+        return [f"  {name:{width}}  {description}" for name, description in table.items()]
+
+    return "\n".join(
+        [
+            "usage: python -m skywork_rb_plugin COMMAND …",
+            "",
+            "Commands of skywork-rb-plugin:",
+            *listed(ours),
+            "",
+            "Commands of lm-eval, with this plugin's models and tasks:",
+            *listed(HOST_COMMANDS),
+            "",
+            "Each has a --help of its own, such as `python -m skywork_rb_plugin run --help`.",
+        ]
+    )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,17 @@ from conftest import preference_task, write_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skywork_rb_plugin import UserError, overlap
+from skywork_rb_plugin import UserError
+from skywork_rb_plugin.commands.overlap import command as overlap
+from skywork_rb_plugin.commands.overlap.ngrams import find_overlap, words_of
+from skywork_rb_plugin.commands.overlap.prompts import (
+    evaluation_prompts,
+    find_tasks,
+    open_training,
+    training_turns,
+    turns_of,
+)
+from skywork_rb_plugin.commands.overlap.report import report, write_contaminated
 
 LONG = "Name the nine largest rivers of Europe and the seas that they reach"
 MESSAGES = [{"role": "system", "content": "Answer briefly."}, {"role": "user", "content": LONG}]
@@ -20,8 +30,8 @@ MESSAGES = [{"role": "system", "content": "Answer briefly."}, {"role": "user", "
 
 def compare(prompts, training, n=3, threshold=0.5):
     """Overlaps of texts, each a prompt of one turn."""
-    rows = ((("train", i), [overlap.words_of(text)]) for i, text in enumerate(training))
-    return overlap.find_overlap([[overlap.words_of(text)] for text in prompts], rows, n, threshold)
+    rows = ((("train", i), [words_of(text)]) for i, text in enumerate(training))
+    return find_overlap([[words_of(text)] for text in prompts], rows, n, threshold)
 
 
 @pytest.fixture
@@ -29,7 +39,7 @@ def run(tmp_path, monkeypatch, task_manager):
     """Run the command in this process on training rows, with the tests' one TaskManager."""
 
     def call(rows, *options):
-        monkeypatch.setattr(overlap, "_task_manager", lambda include_path: task_manager)
+        monkeypatch.setattr(overlap, "task_manager", lambda include_path: task_manager)
         overlap.main(["--train", write_rows(tmp_path / "train.jsonl", rows), "--tasks", "preference_demo", *options])
 
     return call
@@ -37,13 +47,13 @@ def run(tmp_path, monkeypatch, task_manager):
 
 def test_words():
     """Case, width and composition do not matter; scripts without spaces give one word per character."""
-    assert overlap.words_of("Don't STOP, ﬁrst Straße — ＡＢ１!") == ["don", "t", "stop", "first", "strasse", "ab1"]
-    assert overlap.words_of("cafe\u0301") == overlap.words_of("CAFÉ")
-    assert overlap.words_of("GPT写一首诗,短い") == ["gpt", "写", "一", "首", "诗", "短", "い"]
-    assert overlap.words_of("한국의 수도는?") == ["한국의", "수도는"]
-    assert overlap.words_of("हिन्दी में लिखो। שָׁלוֹם") == ["हिन्दी", "में", "लिखो", "שָׁלוֹם"]
-    assert overlap.words_of("?! :)") == ["?!", ":)"]
-    assert overlap.words_of("") == []
+    assert words_of("Don't STOP, ﬁrst Straße — ＡＢ１!") == ["don", "t", "stop", "first", "strasse", "ab1"]
+    assert words_of("cafe\u0301") == words_of("CAFÉ")
+    assert words_of("GPT写一首诗,短い") == ["gpt", "写", "一", "首", "诗", "短", "い"]
+    assert words_of("한국의 수도는?") == ["한국의", "수도는"]
+    assert words_of("हिन्दी में लिखो। שָׁלוֹם") == ["हिन्दी", "में", "लिखो", "שָׁלוֹם"]
+    assert words_of("?! :)") == ["?!", ":)"]
+    assert words_of("") == []
 
 
 def test_known_shares():
@@ -61,8 +71,8 @@ def test_prompts_shorter_than_an_ngram():
     texts = ["Why so?", "why so", "Why so, then, my dear friend?", "so why"]
     assert [found.share for found in compare(texts[:1], texts[1:])] == [1]
     assert compare(texts[:1], texts[2:])[0].share == 0
-    training = [(("train", 0), [overlap.words_of(message["content"]) for message in MESSAGES])]
-    [whole, turn, part] = overlap.find_overlap(
+    training = [(("train", 0), [words_of(message["content"]) for message in MESSAGES])]
+    [whole, turn, part] = find_overlap(
         [[["answer", "briefly"]], [LONG.lower().split()], [["answer"]]], training, 8, 0.5
     )
     assert (whole.share, turn.share, part.share) == (1, 1, 0)
@@ -125,7 +135,7 @@ def test_index_equals_the_quadratic_definition(prompts, training, n, threshold):
 )  # fmt: skip
 def test_training_formats(row):
     """The prompt of every preference format is read as our tasks read it, without the responses."""
-    [(place, turns)] = overlap.training_turns({"train": [row]}, None)
+    [(place, turns)] = training_turns({"train": [row]}, None)
     assert place == ("train", 0)
     assert turns[-1] == LONG.lower().split()
     assert turns[:-1] in ([], [["answer", "briefly"]])
@@ -138,8 +148,8 @@ def test_assistant_turns_do_not_count():
         {"role": "assistant", "content": "two"},
         {"role": "user", "content": "three"},
     ]
-    assert overlap.turns_of(turns) == [["one"], ["three"]]
-    assert list(overlap.training_turns({"t": [{"text": turns}]}, "text")) == [(("t", 0), [["one"], ["three"]])]
+    assert turns_of(turns) == [["one"], ["three"]]
+    assert list(training_turns({"t": [{"text": turns}]}, "text")) == [(("t", 0), [["one"], ["three"]])]
 
 
 def test_files_folders_and_splits(tmp_path):
@@ -156,21 +166,21 @@ def test_files_folders_and_splits(tmp_path):
     write_rows(folder / "test.jsonl", rows[:1])
     expected = [row["prompt"] for row in rows]
     for name in ("a.jsonl", "a.json", "a.parquet", "a.csv"):
-        [(found, opened)] = overlap.open_training(str(tmp_path / name)).items()
+        [(found, opened)] = open_training(str(tmp_path / name)).items()
         assert found == str(tmp_path / name)
         assert list(opened["prompt"]) == expected
-    splits = overlap.open_training(str(folder))
+    splits = open_training(str(folder))
     assert {name: len(opened) for name, opened in splits.items()} == {f"{folder}[train]": 3, f"{folder}[test]": 1}
-    assert [*map(len, overlap.open_training(str(folder), "test", "prompt").values())] == [1]
+    assert [*map(len, open_training(str(folder), "test", "prompt").values())] == [1]
 
 
 def test_tasks_by_name(task_manager):
     """A group, a member of it and a glob: each task once."""
     members = [f"preference_demo_{name}" for name in ("chat", "chat_hard", "reasoning", "safety")]
-    tasks = overlap.find_tasks(f"preference_demo, {members[0]},preference_demo_*", task_manager)
+    tasks = find_tasks(f"preference_demo, {members[0]},preference_demo_*", task_manager)
     assert sorted(task.task_name for task in tasks) == sorted(members)
     with pytest.raises(UserError, match="found no task, group or tag 'nothing', expected for --tasks what"):
-        overlap.find_tasks("preference_demo,nothing", task_manager)
+        find_tasks("preference_demo,nothing", task_manager)
 
 
 def test_a_task_of_another_kind_is_refused():
@@ -179,10 +189,10 @@ def test_a_task_of_another_kind_is_refused():
 
     manager = SimpleNamespace(match_tasks=lambda names: names, load=lambda names: {"tasks": {"arc": object()}})
     with pytest.raises(UserError, match="found arc, expected for --tasks preference tasks only"):
-        overlap.find_tasks("arc", manager)
+        find_tasks("arc", manager)
     manager.load = lambda names: 1 / 0
     with pytest.raises(UserError, match=r"could not load arc \(ZeroDivisionError: division by zero\), check --tasks"):
-        overlap.find_tasks("arc", manager)
+        find_tasks("arc", manager)
 
 
 def test_report_and_output(tmp_path, task_manager):
@@ -191,14 +201,14 @@ def test_report_and_output(tmp_path, task_manager):
     messages = [MESSAGES[1:], MESSAGES, [{"role": "user", "content": "Hi"}]]
     rows = [{"id": f"x-{i}", "prompt": prompt, **responses} for i, prompt in enumerate(messages, 1)]
     tasks = task_manager.load([preference_task(rows, tmp_path)])["tasks"].values()
-    prompts = overlap.evaluation_prompts(tasks)
+    prompts = evaluation_prompts(tasks)
     assert [prompt.id for prompt in prompts] == ["x-1", "x-2", "x-3"]
     training = {"pairs.jsonl": [{"prompt": text} for text in ("Bonjour", f"{LONG}?", "Please: " + LONG)]}
-    turns = overlap.training_turns(training, "prompt")
-    overlaps = overlap.find_overlap([prompt.turns for prompt in prompts], turns, 8, 0.5)
+    turns = training_turns(training, "prompt")
+    overlaps = find_overlap([prompt.turns for prompt in prompts], turns, 8, 0.5)
     # the second prompt has 15 words, so eight 8-grams, of which two begin in its system message
     assert [found.share for found in overlaps] == [1, 6 / 8, 0]
-    text = overlap.report(prompts, overlaps, 3, 8, 0.5, None)
+    text = report(prompts, overlaps, 3, 8, 0.5, None)
     assert re.search(r"^mine +3 +2 +2 +1$", text, re.MULTILINE)
     assert re.search(r"^total +3 +2 +2 +1$", text, re.MULTILINE)
     assert "1 evaluation prompts have fewer than 8 words" in text
@@ -206,7 +216,7 @@ def test_report_and_output(tmp_path, task_manager):
         r"^mine +0 +x-1 +1\.00 +pairs.jsonl:1 +name the nine largest rivers of europe and$", text, re.MULTILINE
     )
     assert "2 of 3 training rows have a share of 0.5 or more of an evaluation prompt: --output FILE lists them." in text
-    overlap.write_contaminated(tmp_path / "out.jsonl", prompts, overlaps)
+    write_contaminated(tmp_path / "out.jsonl", prompts, overlaps)
     lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     rows = {"pairs.jsonl": [1, 2]}
     assert lines == [
@@ -214,7 +224,7 @@ def test_report_and_output(tmp_path, task_manager):
         {"task": "mine", "row": 1, "id": "x-2", "share": 0.75, "identical": False, "training_rows": rows},
     ]
     with pytest.raises(UserError, match=r"could not write --output .*nowhere"):
-        overlap.write_contaminated(tmp_path / "nowhere" / "out.jsonl", prompts, overlaps)
+        write_contaminated(tmp_path / "nowhere" / "out.jsonl", prompts, overlaps)
 
 
 def test_nothing_in_common(run, capsys):
@@ -264,7 +274,7 @@ def test_bad_training_files(tmp_path):
     write_rows(tmp_path / "sft.jsonl", [{"text": "a"}])
     for name, message in cases.items():
         with pytest.raises(UserError, match=message):
-            overlap.open_training(name if "/" in name else str(tmp_path / name))
+            open_training(name if "/" in name else str(tmp_path / name))
 
 
 def test_command(data_root, tmp_path):

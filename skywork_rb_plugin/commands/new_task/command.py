@@ -1,7 +1,6 @@
-"""`python -m skywork_rb_plugin new-task`: look at a preference dataset, write a task's YAML, say how to run it."""
+"""`python -m skywork_rb_plugin new-task`: from a dataset's columns to a task's YAML, checked on every row."""
 
 import argparse
-import json
 import os
 import re
 import shlex
@@ -10,9 +9,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from skywork_rb_plugin.columns import Columns
+from skywork_rb_plugin.commands import argument_parser
+from skywork_rb_plugin.commands.new_task.columns import Columns
+from skywork_rb_plugin.commands.new_task.guess import keys_for
+from skywork_rb_plugin.commands.new_task.yaml_file import Function, yaml_of
+from skywork_rb_plugin.commands.task_manager import task_manager
 from skywork_rb_plugin.errors import UserError
-from skywork_rb_plugin.guess import TRANSCRIPTS, keys_for
 
 _SPLITS = ("test", "validation", "train")
 
@@ -27,7 +29,12 @@ def main(arguments: list[str]) -> None:
     folder = Path(options.output)
     file = folder / f"{options.name}.yaml"
     _check_name(options.name, file, options.force)
-    config = {"task": options.name, **dataset_keys(options.dataset, options.config, options.split, folder)}
+    config = {
+        "task": options.name,
+        "class": Function("skywork_rb_plugin.PreferenceTask"),
+        "output_type": "pairwise_preference",
+        **dataset_keys(options.dataset, options.config, options.split, folder),
+    }
     rows, split, origin = _rows(config, folder)
     config |= {"test_split": split}
     columns = Columns(rows, rows.column_names, origin)
@@ -64,31 +71,6 @@ def dataset_keys(dataset: str, config: str | None, split: str | None, folder: Pa
     return {**keys, "dataset_name": config} if config else keys
 
 
-def yaml_of(config: Mapping) -> str:
-    """The YAML, a line per key; values as JSON, which YAML includes, but for integers as keys."""
-    lines = []
-    for key, value in config.items():
-        lines.append(f"{key}: {_flow(value)}")
-        if key == "task":
-            lines += ["class: !function skywork_rb_plugin.PreferenceTask", "output_type: pairwise_preference"]
-    return "\n".join(lines) + "\n"
-
-
-def _flow(value: object) -> str:
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_flow(key)}: {_flow(content)}" for key, content in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_flow, value)) + "]"
-    # words that YAML takes for nothing else need no quotes
-    plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z_/][\w./-]*", value) and value.lower() not in _YAML_WORDS
-    if plain or value == TRANSCRIPTS:
-        return value
-    return json.dumps(value, ensure_ascii=False)
-
-
-_YAML_WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
-
-
 def _check_name(name: str, file: Path, force: bool) -> None:
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
         raise UserError(f"--name: found {name!r}, expected letters, digits, _, - and .")
@@ -98,18 +80,8 @@ def _check_name(name: str, file: Path, force: bool) -> None:
         raise UserError(f"--output: found no folder {file.parent}, expected one to write {file.name} to")
     if file.exists() and not force:
         raise UserError(f"found {file}, expected no such file: choose another --name, or --force to replace it")
-    if name in _task_manager().match_tasks([name]):
+    if name in task_manager().match_tasks([name]):
         raise UserError(f"--name: found {name}, a task of lm-eval or of this plugin; expected a name of your own")
-
-
-def _task_manager():
-    """The host's TaskManager, which knows its own tasks and ours."""
-    from skywork_rb_plugin.discovery import register
-
-    register()
-    from skywork_rb_plugin.host import TaskManager
-
-    return TaskManager()
 
 
 def _rows(config: Mapping, folder: Path):
@@ -203,7 +175,7 @@ def _command(name: str, folder: Path) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m skywork_rb_plugin new-task", description=__doc__)
+    parser = argument_parser("new-task")
     add = parser.add_argument
     add("--dataset", required=True, help="a .jsonl, .json, .parquet or .csv file, a folder, or a hub name")
     add("--name", required=True, help="of the task, and of its YAML")

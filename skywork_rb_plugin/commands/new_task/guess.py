@@ -6,7 +6,8 @@ Only what can hardly mean anything else is guessed; the rest is asked for, since
 import itertools
 from collections.abc import Sequence
 
-from skywork_rb_plugin.columns import Columns, ending_of, words_in
+from skywork_rb_plugin.commands.new_task.columns import Columns, ending_of, words_in
+from skywork_rb_plugin.commands.new_task.yaml_file import Function
 from skywork_rb_plugin.conversations import is_messages
 from skywork_rb_plugin.errors import UserError
 
@@ -26,7 +27,7 @@ _CONTEXT = {
 _SIDES = {"model", "response", "answer", "output", "assistant", "candidate", "option", "completion"}
 _PAIRS = (("A>B", "B>A"), ("first", "second"))
 _TIES = {"tie", "a=b", "b=a", "tie (bothbad)", "both", "equal", "same", "neither"}
-TRANSCRIPTS = "!function skywork_rb_plugin.tasks.transcripts.chosen_and_rejected"
+_TRANSCRIPTS = Function("skywork_rb_plugin.tasks.transcripts.chosen_and_rejected")
 
 
 def keys_for(
@@ -145,7 +146,7 @@ def _preferred(
 def _transcripts(columns: Columns) -> dict:
     """Anthropic's transcripts hold the prompt too, as turns of a Human and an Assistant."""
     text = columns.rows[0]["chosen"]
-    return {"doc_to_choice": TRANSCRIPTS} if isinstance(text, str) and text.startswith("\n\nHuman:") else {}
+    return {"doc_to_choice": _TRANSCRIPTS} if isinstance(text, str) and text.startswith("\n\nHuman:") else {}
 
 
 def _responses(columns: Columns) -> list[str]:

@@ -1,0 +1,37 @@
+"""Our own commands, `python -m skywork_rb_plugin COMMAND`: a line in the table and a module make one.
+
+Commands may use every other part of the package; no other part may use them. Importing this imports none of them.
+"""
+
+import argparse
+import importlib
+
+# command -> the function that takes the arguments after it, and what the command does
+COMMANDS = {
+    "info": (
+        "skywork_rb_plugin.commands.info.command:main",
+        "show models, benchmarks, where their data is, and versions",
+    ),
+    "new-task": (
+        "skywork_rb_plugin.commands.new_task.command:main",
+        "look at a preference dataset, write a task's YAML, say how to run it",
+    ),
+    "overlap": (
+        "skywork_rb_plugin.commands.overlap.command:main",
+        "report n-grams that a training set shares with evaluation prompts",
+    ),
+}
+
+
+def run(name: str, arguments: list[str]) -> None:
+    """Run one of COMMANDS with the arguments after its name."""
+    module, _, function = COMMANDS[name][0].partition(":")
+    getattr(importlib.import_module(module), function)(arguments)
+
+
+def argument_parser(name: str) -> argparse.ArgumentParser:
+    """A parser for one of COMMANDS, with its description from the table."""
+    description = COMMANDS[name][1]
+    return argparse.ArgumentParser(
+        prog=f"python -m skywork_rb_plugin {name}", description=f"{description[0].upper()}{description[1:]}."
+    )

@@ -1,0 +1,1 @@
+"""`info`: what is installed and which benchmarks there are."""

@@ -1,0 +1,1 @@
+"""`overlap`: what a training set and evaluation prompts have in common."""
