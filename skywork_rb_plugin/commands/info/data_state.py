@@ -36,7 +36,7 @@ def find_state(config: Mapping, folder: Path) -> tuple[str, str]:
 
 def _state_of(source: data.Source, folder: Path) -> str:
     if files := str(source.options.get("data_files", "")):
-        if "://" in files:
+        if "://" in files:  # `datasets` asks the web for them each time, whatever its cache has
             return "download"
         return "packaged" if glob.escape(str(folder)) in files else "local"
     if Path(source.path).is_dir():
