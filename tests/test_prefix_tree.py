@@ -7,6 +7,7 @@ from conftest import ASSETS, FAMILIES, NUMBERS, needs_assets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from skywork_rb_plugin.heads.sequence_classification import standard_head
 from skywork_rb_plugin.models.rendering import Rendered, Renderer
 from skywork_rb_plugin.scoring.attention import TreeAttention
 from skywork_rb_plugin.scoring.prefix_tree import pack_conversations
@@ -142,9 +143,9 @@ def test_forwarded_tokens_of_rewardbench(family):
     for budget, factor in ((2048, 1.02), (4096, 1.01), (8192, 1.005)):
         assert sum(map(len, pack_conversations(sequences, budget))) <= factor * unique
     # as scored: piece by piece while tokenizing, padded to one shape
-    scorer = TreeScorer.__new__(TreeScorer)
-    scorer.budget, scorer.pad_id, scorer._halved = 4096, None, False
-    scorer._attention = TreeAttention("sdpa", fixed_shapes=True)
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(folder)
+    attention = TreeAttention("sdpa", fixed_shapes=True)
+    scorer = TreeScorer(model, standard_head(model, None), attention, 4096, model.device)
     packs = [pack for packs in scorer._packs(rendered) for pack in packs]
     assert sum(map(len, packs)) <= 1.015 * unique
     assert sum(map(scorer._size, packs)) <= 1.02 * sum(map(len, packs))
