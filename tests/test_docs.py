@@ -1,8 +1,12 @@
 """The pages say what the code says: parts of them are written from it. `make docs` (or running this file) writes them."""
 
+import inspect
 import re
 from pathlib import Path
 
+import grimp
+
+from skywork_rb_plugin import HFReward
 from skywork_rb_plugin.metrics.table import TABLE
 
 ROOT = Path(__file__).parent.parent
@@ -10,7 +14,7 @@ ARROWS = {True: "↑", False: "↓", None: ""}
 
 
 def metrics_table():
-    """The README's table: every metric, of which tasks, the direction that is better, and what it is."""
+    """Every metric, of which tasks, the direction that is better, and what it is."""
     rows = [("metric", "of tasks with", "", "what"), ("---", "---", "---", "---")]
     for metric in TABLE:
         tasks = f"`score: {metric.rule}`" if metric.rule else f"{metric.row_type.kind} rows"
@@ -18,8 +22,41 @@ def metrics_table():
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
+def options_table():
+    """Every option of hf-reward that is ours, as its docstring and its signature say."""
+    described = dict(re.findall(r"^    (\w+): (.*(?:\n        .*)*)", inspect.getdoc(HFReward), re.MULTILINE))
+    rows = [("option", "meaning", "default"), ("---", "---", "---")]
+    for option in list(inspect.signature(HFReward).parameters.values())[:-1]:
+        rows.append((f"`{option.name}`", " ".join(described[option.name].split()), f"`{option.default}`"))
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def imports_picture():
+    """What imports what, as a graph of the package's parts; what nearly all of them import is left out."""
+    graph = grimp.build_graph("skywork_rb_plugin")
+    edges = {
+        (one.split(".")[1], other.split(".")[1])
+        for one in graph.modules - {"skywork_rb_plugin"}
+        for other in graph.find_modules_directly_imported_by(one) - {"skywork_rb_plugin"}
+    }
+    everywhere = {"errors", "host"}
+    lines = [f"  {one} --> {other}" for one, other in sorted(edges) if one != other and other not in everywhere]
+    return "\n".join(["```mermaid", "graph TD", *lines, "```"])
+
+
+def hardest_rows():
+    """The lines of docs/samples.md that list them."""
+    [lines] = code_of("docs/samples.md", "python")
+    return f"```python\n{lines}```"
+
+
 # (page, name between the markers <!-- name --> and <!-- /name -->) -> what writes that part
-WRITTEN = {("README.md", "metrics"): metrics_table}
+WRITTEN = {
+    ("README.md", "hardest"): hardest_rows,
+    ("docs/architecture.md", "imports"): imports_picture,
+    ("docs/benchmarks.md", "metrics"): metrics_table,
+    ("docs/models.md", "options"): options_table,
+}
 
 
 def updated(page, name, text):

@@ -10,6 +10,7 @@ import pytest
 import torch
 import transformers
 from conftest import make_tokenizer
+from test_docs import code_of
 
 import skywork_rb_plugin as rb
 
@@ -30,6 +31,13 @@ def test_every_snippet_of_the_page_prints_what_it_shows(tmp_path, monkeypatch):
                 exec(compile(text, str(PAGE), "exec"), names)
             # the trainer prints its losses too
             assert following != "text" or output.getvalue().endswith(shown), text
+
+
+def test_the_readme_s_lines_score_pairs():
+    """The first lines that a newcomer runs."""
+    names = {}
+    exec(code_of("README.md", "python")[0], names)
+    assert [type(reward) for reward in names["rewards"]] == [float, float]
 
 
 def test_rewards_come_in_order_and_equal_conversations_once():
