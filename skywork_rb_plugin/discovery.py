@@ -25,8 +25,9 @@ _indexes: deque[dict] = deque(maxlen=4)
 
 def task_folder() -> Path:
     """The folder with our task YAMLs: inside the package when installed, beside it in a checkout."""
+    # in a checkout the first is a link to the second, or no folder where git makes no links
     installed = _PACKAGE / "task_configs"
-    return installed if installed.is_dir() else _PACKAGE.parent / "task_configs"
+    return (installed if installed.is_dir() else _PACKAGE.parent / "task_configs").resolve()
 
 
 def register() -> None:
@@ -36,19 +37,22 @@ def register() -> None:
 
 
 def register_models() -> None:
-    """Register our models with the host; names it found through our entry points are left alone."""
+    """Register our models with the host, except those that it finds itself, through our entry points."""
     import lm_eval.models  # noqa: F401  the host imports its built-in models only while its registry is empty
 
-    from skywork_rb_plugin.host import model_registry
+    from skywork_rb_plugin.host import discovered_models, model_registry
 
     show_user_errors_plainly()
-    for name, target in MODELS.items():
+    for name in MODELS.keys() - discovered_models():
         if name not in model_registry:
-            model_registry.register(name, target=target)
+            model_registry.register(name, target=MODELS[name])
 
 
 def add_task_folder() -> None:
-    """Have every TaskManager with the host's default tasks also index our folder, before `--include_path`."""
+    """Have every TaskManager with the host's default tasks also index our folder, before `--include_path`.
+
+    A host that finds the folder through our entry point in `lm_eval.tasks` has put it there itself.
+    """
     from skywork_rb_plugin import host
 
     try:
@@ -70,7 +74,7 @@ def _with_our_folder(build, default_folder: Path):
     def build_with_our_folder(paths, **kwargs):
         paths = list(paths)
         places = [i for i, path in enumerate(paths) if Path(path) == default_folder]
-        if places and task_folder() not in paths:
+        if places and task_folder() not in [Path(path).resolve() for path in paths]:
             paths.insert(places[0] + 1, task_folder())
         _indexes.append(build(paths, **kwargs))
         return _indexes[-1]

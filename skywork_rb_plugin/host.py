@@ -4,6 +4,7 @@
 """
 
 import importlib
+import importlib.metadata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "HFLM", "AggMetricConfig", "Collator", "ConfigurableTask", "Group", "GroupConfig", "Instance", "Kind", "Task",
     "TaskConfig", "TaskFactory", "TaskIndex", "TaskManager", "aggregation_registry", "apply_template", "cli_evaluate",
-    "info_once", "metric_registry", "model_registry", "register_aggregation", "register_metric", "warning_once",
+    "discovered_models", "info_once", "metric_registry", "model_registry", "register_aggregation", "register_metric", "warning_once",
 ]  # fmt: skip
 
 # name -> the modules that have had it, newest release first
@@ -58,6 +59,14 @@ _PLACES = {
     "register_metric": ("lm_eval.api.registry",),
     "warning_once": ("lm_eval.utils",),
 }
+
+
+def discovered_models() -> set[str]:
+    """The names of models that the host itself finds through entry points; it does from the release after 0.4.13 on."""
+    registry = importlib.import_module("lm_eval.api.registry")
+    if not hasattr(registry, "load_plugins"):
+        return set()
+    return set(importlib.metadata.entry_points(group="lm_eval.models").names)
 
 
 def __getattr__(name: str):
