@@ -1,10 +1,12 @@
 """The names of the host (lm-evaluation-harness) that are not public or that move between releases, in one place.
 
 `from skywork_rb_plugin.host import NAME` imports the host's module when the name is asked for, and not before.
+The functions here do on each release what changed between 0.4.13 and 0.5.0.dev1.
 """
 
 import importlib
 import importlib.metadata
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
 __all__ = [
     "HFLM", "AggMetricConfig", "Collator", "ConfigurableTask", "Group", "GroupConfig", "Instance", "Kind", "Task",
     "TaskConfig", "TaskFactory", "TaskIndex", "TaskManager", "aggregation_registry", "apply_template", "cli_evaluate",
-    "discovered_models", "info_once", "metric_registry", "model_registry", "register_aggregation", "register_metric", "warning_once",
+    "discovered_models", "info_once", "make_request", "metric_names", "metric_registry", "model_registry",
+    "register_aggregation", "register_metric", "resolve_field", "warning_once",
 ]  # fmt: skip
 
 # name -> the modules that have had it, newest release first
@@ -67,6 +70,31 @@ def discovered_models() -> set[str]:
     if not hasattr(registry, "load_plugins"):
         return set()
     return set(importlib.metadata.entry_points(group="lm_eval.models").names)
+
+
+def make_request(task: "Task", **fields) -> "Instance":
+    """One request of a task.
+
+    Args:
+        task: the task that asks.
+        fields: Instance's fields, those that the host gave to `construct_requests` among them: `metadata`, or
+            from 0.5 on `doc_id`, with which Instance wants the task's name too.
+    """
+    named = {"task_name": task.task_name} if "doc_id" in fields else {}
+    return __getattr__("Instance")(**named, **fields)
+
+
+def metric_names(task: "ConfigurableTask") -> set[str]:
+    """The names of a task's metrics: from 0.5 on a task has scorers, and they have the metrics."""
+    if hasattr(task, "scorers"):
+        return {metric.name for scorer in task.scorers for metric in scorer.metrics or ()}
+    return set(task._metric_fn_list)
+
+
+def resolve_field(doc: Mapping, field: str | None) -> str | None:
+    """A field of a task's configuration for one row: a column's content, or a Jinja template filled in."""
+    task = __getattr__("ConfigurableTask")
+    return (task._resolve_field if hasattr(task, "_resolve_field") else task.resolve_field)(doc, field)
 
 
 def __getattr__(name: str):
