@@ -2,14 +2,20 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+LOWEST = $(VENV)/lowest
+# what meets torch, transformers, datasets and the host: run on the lowest versions too, and needs no assets
+CORE_TESTS = $(addprefix tests/test_,conversations.py discovery.py heads.py hf_reward.py masks.py python.py scoring.py tasks.py)
 
-.PHONY: demo test lint docs wheel clean
+.PHONY: demo test test-lowest lint docs wheel clean
 
 demo: $(VENV)/installed  ## score the packaged demo model on the packaged pairs; needs no network after the install
 	HF_HUB_OFFLINE=1 $(BIN)/lm_eval run --model hf-reward --model_args pretrained=demo --tasks preference_demo
 
 test: $(VENV)/installed-test  ## run the tests
 	$(BIN)/python -m pytest -n 2
+
+test-lowest: $(LOWEST)/installed  ## run the core tests on the lowest versions that pyproject.toml declares
+	$(LOWEST)/bin/python -m pytest -n 2 $(CORE_TESTS)
 
 lint: $(VENV)/installed-test  ## check style
 	$(BIN)/ruff check .
@@ -18,8 +24,11 @@ lint: $(VENV)/installed-test  ## check style
 docs: $(VENV)/installed-test  ## write the parts of README.md that are made from the code
 	$(BIN)/python tests/test_docs.py
 
-wheel: $(VENV)/installed-test  ## build dist/*.whl
-	$(BIN)/python -m build --wheel --no-isolation
+wheel: $(VENV)/installed-release  ## build dist/*.tar.gz, dist/*.whl from it, and check both
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist
+	$(BIN)/check-wheel-contents dist/*.whl
+	$(BIN)/twine check --strict dist/*
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 10) else f"found Python {v[0]}.{v[1]}, expected 3.10 or later: make PYTHON=python3.12")'
@@ -27,8 +36,16 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -q -c constraints.txt -e .
 	touch $@
 
-$(VENV)/installed-test: $(VENV)/installed
-	$(BIN)/python -m pip install -q -c constraints.txt -e '.[test]'
+$(VENV)/installed-%: $(VENV)/installed
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[$*]'
+	touch $@
+
+# torch stays the newest: its older wheels for Linux exist only with CUDA, gigabytes of it
+$(LOWEST)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(LOWEST)
+	sed -nE 's/^ *"(lm-eval|transformers|datasets)[^>]*>=([0-9.]+).*/\1==\2/p' pyproject.toml >$(LOWEST)/constraints.txt
+	grep '^torch==' constraints.txt >>$(LOWEST)/constraints.txt
+	$(LOWEST)/bin/python -m pip install -q -c $(LOWEST)/constraints.txt -e '.[test]'
 	touch $@
 
 clean:
