@@ -84,11 +84,11 @@ def make_request(task: "Task", **fields) -> "Instance":
     return __getattr__("Instance")(**named, **fields)
 
 
-def metric_names(task: "ConfigurableTask") -> set[str]:
-    """The names of a task's metrics: from 0.5 on a task has scorers, and they have the metrics."""
+def metric_names(task: "ConfigurableTask") -> list[str]:
+    """The names of a task's metrics, as listed: from 0.5 on a task has scorers, and they have the metrics."""
     if hasattr(task, "scorers"):
-        return {metric.name for scorer in task.scorers for metric in scorer.metrics or ()}
-    return set(task._metric_fn_list)
+        return list(dict.fromkeys(metric.name for scorer in task.scorers for metric in scorer.metrics or ()))
+    return list(task._metric_fn_list)
 
 
 def resolve_field(doc: Mapping, field: str | None) -> str | None:
