@@ -17,9 +17,10 @@ test: $(VENV)/installed-test  ## run the tests
 test-lowest: $(LOWEST)/installed  ## run the core tests on the lowest versions that pyproject.toml declares
 	$(LOWEST)/bin/python -m pytest -n 2 $(CORE_TESTS)
 
-lint: $(VENV)/installed-test  ## check style
+lint: $(VENV)/installed-test  ## check style, and what imports what
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 
 docs: $(VENV)/installed-test  ## write the parts of README.md that are made from the code
 	$(BIN)/python tests/test_docs.py

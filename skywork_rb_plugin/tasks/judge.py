@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 
 from skywork_rb_plugin.conversations import Message
-from skywork_rb_plugin.host import Instance, apply_template
+from skywork_rb_plugin.host import Instance, apply_template, make_request
 from skywork_rb_plugin.metrics.judge import LETTERS, Verdicts
 from skywork_rb_plugin.tasks.keys import OWN_KEYS, UNUSED_KEYS
 from skywork_rb_plugin.tasks.preference import PreferenceTask
@@ -91,8 +91,8 @@ class JudgeTask(PreferenceTask):
         kwargs.pop("chat_template", None)
         self._note_equal(doc, self.doc_to_choice(doc), self._preferred(doc))
         return [
-            Instance(
-                request_type="generate_until", doc=doc, arguments=(text, deepcopy(self.config.generation_kwargs)),
+            make_request(
+                self, request_type="generate_until", doc=doc, arguments=(text, deepcopy(self.config.generation_kwargs)),
                 idx=i, **kwargs,
             )
             for i, text in enumerate(ctx)

@@ -11,7 +11,7 @@ import datasets
 
 from skywork_rb_plugin.conversations import Conversation, Message, with_system
 from skywork_rb_plugin.errors import UserError
-from skywork_rb_plugin.host import ConfigurableTask, Instance
+from skywork_rb_plugin.host import ConfigurableTask, Instance, make_request, metric_names, resolve_field
 from skywork_rb_plugin.metrics.metric import Row
 from skywork_rb_plugin.metrics.metric_list import metric_configs
 from skywork_rb_plugin.metrics.register import register_metrics
@@ -223,7 +223,7 @@ class PreferenceTask(ConfigurableTask):
         **kwargs,
     ) -> list[str]:
         """One context per request, as the model's chat template renders it, or else as text."""
-        description = self._read(self.resolve_field, doc, self.config.description)
+        description = self._read(resolve_field, doc, self.config.description)
         system = "\n\n".join(part for part in (system_instruction, description) if part)
         render = chat_template if apply_chat_template and chat_template else self._plain_text
         return [render(with_system(messages, system)) for messages in self._prompts(doc)]
@@ -243,7 +243,7 @@ class PreferenceTask(ConfigurableTask):
         if not callable(self.config.process_results):
             self._note_equal(doc, pairs, self._preferred(doc))
         return [
-            Instance(request_type="loglikelihood", doc=doc, arguments=pair, idx=i, **kwargs)
+            make_request(self, request_type="loglikelihood", doc=doc, arguments=pair, idx=i, **kwargs)
             for i, pair in enumerate(pairs)
         ]
 
@@ -262,7 +262,7 @@ class PreferenceTask(ConfigurableTask):
 
     def _measure(self, doc: Mapping, row: object) -> dict[str, object]:
         # under --predict_only the host's list has a metric of its own
-        listed = [self._metrics[name] for name in self._metric_fn_list if name in self._metrics]
+        listed = [self._metrics[name] for name in metric_names(self) if name in self._metrics]
         return {metric.name: metric.of_row(row) for metric in listed}
 
     def _answered(self, doc: Mapping, results: list[tuple[float, bool]]) -> Row:
