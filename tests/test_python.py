@@ -115,7 +115,7 @@ def test_help_shows_every_option_of_ours():
         rb.load("demo", model="hf-rewards")
 
 
-def test_a_backend_needs_nothing_of_the_host_s_own_loading():
+def test_a_backend_needs_nothing_of_the_host_s_own_loading(task_manager):
     """A reward model that is neither on disk nor HFLM: renderer, scorer and two facts are enough for a whole run."""
     from lm_eval import simple_evaluate
 
@@ -154,8 +154,7 @@ def test_a_backend_needs_nothing_of_the_host_s_own_loading():
 
     model = LengthReward()
     assert model.score([("Q", "long response"), ("Q", "x")])[0] > model.score([("Q", "x")])[0]
-    rb.register()
-    results = simple_evaluate(model=model, tasks=["preference_demo_chat"], bootstrap_iters=0)
+    results = simple_evaluate(model=model, tasks=["preference_demo_chat"], task_manager=task_manager, bootstrap_iters=0)
     assert results["config"]["reward"]["head"] == "length"
     assert 0 < results["results"]["preference_demo_chat"]["acc,none"] < 1
     assert set(model.fingerprint()) >= {"model", "attention", "chat template", "max length", "plugin"}
