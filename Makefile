@@ -11,7 +11,7 @@ CORE_TESTS = $(addprefix tests/test_,conversations.py discovery.py heads.py hf_r
 demo: $(VENV)/installed  ## score the packaged demo model on the packaged pairs; needs no network after the install
 	HF_HUB_OFFLINE=1 $(BIN)/lm_eval run --model hf-reward --model_args pretrained=demo --tasks preference_demo
 
-test: $(VENV)/installed-test  ## run the tests
+test: $(VENV)/installed-test $(VENV)/installed-trl  ## run the tests
 	$(BIN)/python -m pytest -n 2
 
 test-lowest: $(LOWEST)/installed  ## run the core tests on the lowest versions that pyproject.toml declares

@@ -20,12 +20,13 @@ PAGE = Path(__file__).parents[1] / "docs" / "python.md"
 def test_every_snippet_of_the_page_prints_what_it_shows(tmp_path, monkeypatch):
     """In one namespace, with the output below it where there is one."""
     monkeypatch.chdir(tmp_path)
-    pytest.importorskip("trl")
     pieces = re.findall(r"^```(python|text)\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     assert sum(kind == "python" for kind, _ in pieces) >= 7
     names = {}
     for (kind, text), (following, shown) in zip(pieces, [*pieces[1:], (None, None)], strict=True):
         if kind == "python":
+            if "from trl import" in text:  # the last snippet: what comes before runs without it
+                pytest.importorskip("trl")
             output = io.StringIO()
             with contextlib.redirect_stdout(output):
                 exec(compile(text, str(PAGE), "exec"), names)
