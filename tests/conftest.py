@@ -15,6 +15,8 @@ for name in ("SKYWORK_RB_DATA_ROOT", "SKYWORK_RB_PLUGIN_AUTOLOAD", "LMEVAL_LOG_L
     os.environ.pop(name, None)
 
 NUMBERS = json.loads((Path(__file__).parent / "reference" / "numbers.json").read_text())
+# our name of a subset -> RewardBench's
+SUBSETS = {name.lower().replace("-", "_"): name for name in NUMBERS["subset_counts"]}
 # how a dataset folder names its one file as the split `filtered`
 FILTERED_README = (
     "---\nconfigs:\n- config_name: default\n  data_files:\n  - split: filtered\n    path: filtered.jsonl\n---\n"

@@ -32,3 +32,16 @@ def evaluate(score, tasks, task_manager, **options):
     model = ScriptedLM(score)
     results = simple_evaluate(model=model, tasks=tasks, task_manager=task_manager, bootstrap_iters=10, **options)
     return results, model
+
+
+def length(context, continuation):
+    """The longer response wins."""
+    return len(continuation)
+
+
+# the longer response is chosen in the first row alone
+ROWS = [
+    {"id": 7, "prompt": "One?", "chosen": "long answer", "rejected": "short", "kind": "a"},
+    {"id": 8, "prompt": "Two?", "chosen": "yes", "rejected": "no, never", "kind": "b"},
+    {"id": 9, "prompt": "Three?", "chosen": "same", "rejected": "size", "kind": "c"},
+]

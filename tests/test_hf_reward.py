@@ -1,6 +1,5 @@
 """hf-reward on tiny real models: what a score is, what is refused, what is recorded."""
 
-import datetime
 import json
 import math
 import shutil
@@ -8,41 +7,11 @@ import shutil
 import pytest
 import torch
 import transformers
-from conftest import FAMILIES, TEMPLATE, make_model, make_tokenizer, preference_task
-from lm_eval.api.instance import Instance
+from conftest import FAMILIES, make_model, make_tokenizer, preference_task
 from lm_eval.models.huggingface import HFLM
-from sqlitedict import SqliteDict
+from rewards import PAIRS, TEXTS, load, requests, scores, user
 
-from skywork_rb_plugin import Conversation, HFReward, UserError
-
-TEXTS = ["a short one", "a much longer response that goes on for a while, and on", "x", "the quick brown fox " * 5]
-
-
-def requests(pairs, task="t"):
-    """Requests of one document with several responses each."""
-    return [
-        Instance("loglikelihood", {}, (context, response), i, (task, document, 1))
-        for document, (context, responses) in enumerate(pairs)
-        for i, response in enumerate(responses)
-    ]
-
-
-def user(text):
-    """A conversation with one user message."""
-    return Conversation([{"role": "user", "content": text}])
-
-
-def scores(model, pairs):
-    """The rewards of all responses."""
-    return [score for score, _ in model.loglikelihood(requests(pairs), disable_tqdm=True)]
-
-
-def load(folder, **options):
-    """The model as the command line makes it."""
-    return HFReward(pretrained=str(folder), device="cpu", **{"batch_size": 4, **options})
-
-
-PAIRS = [(user("Question?"), TEXTS), (user("Another, longer question, is it not?"), TEXTS[:2])]
+from skywork_rb_plugin import HFReward, UserError
 
 
 def by_hand(folder, messages):
@@ -74,21 +43,6 @@ def test_scores_are_those_of_single_conversations(models, family, scoring):
     assert len(set(found)) == len(found)
 
 
-def test_one_bos_whether_template_tokenizer_or_both_add_it(models, tmp_path):
-    """A doubled BOS would move every score."""
-    messages = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
-    plain = TEMPLATE.replace("{{ bos_token }}", "")
-    for name, tokenizer in {
-        "both": make_tokenizer(),
-        "template": make_tokenizer(add_bos=False),
-        "tokenizer": make_tokenizer(template=plain),
-    }.items():
-        model = load(make_model(tmp_path / name, tokenizer=tokenizer))
-        [ids] = model.renderer.encode([model.renderer.render(messages)])
-        assert ids.count(model.tokenizer.bos_token_id) == 1, name
-        assert ids[0] == model.tokenizer.bos_token_id, name
-
-
 def test_pooling_follows_the_configs_pad_token(tmp_path, caplog):
     """pad = the conversation's last token: transformers' rule reads the score before it; with none, the last token."""
     messages = [{"role": "user", "content": "Question?"}, {"role": "assistant", "content": TEXTS[0]}]
@@ -111,22 +65,6 @@ def test_pooling_follows_the_configs_pad_token(tmp_path, caplog):
         )
         assert loaded.config.pad_token_id is None
     assert scores(load(without, batch_size=1), pair) == pytest.approx(scores(load(without), pair), abs=1e-5)
-
-
-def test_long_conversations_are_cut_on_the_left_and_counted(models, caplog):
-    """The BOS and the end stay; the log and the results file count."""
-    model = load(models["llama-3.1"], max_length=40)
-    found = scores(model, [(user("q " * 100), TEXTS[:2])])
-    whole = model.renderer.render([*user("q " * 100).messages, {"role": "assistant", "content": TEXTS[0]}])
-    [ids] = model.renderer.encode([whole])
-    cut = model.renderer.cut(ids)
-    assert (cut[0], list(cut[1:]), len(cut)) == (model.tokenizer.bos_token_id, ids[-39:], 40)
-    with torch.no_grad():
-        assert found[0] == pytest.approx(model.model(torch.tensor([cut])).logits.item(), abs=1e-5)
-    assert "2 of 2 conversations are longer than 40 tokens and were cut from the left" in caplog.text
-    info = model.get_model_info()["reward"]
-    lost = sum(len(model.renderer.encode([whole.replace(TEXTS[0], text)])[0]) - 40 for text in TEXTS[:2])
-    assert (info["conversations_truncated"], info["tokens_truncated"]) == (2, lost)
 
 
 def test_model_info_says_what_decided_the_scores(models):
@@ -220,54 +158,6 @@ def test_adapter_must_bring_the_head(tmp_path):
         load(base, peft=str(tmp_path / "without"))
 
 
-def test_missing_chat_template_can_be_supplied_in_three_ways(models, tmp_path):
-    """The error names the ways, and each of them works."""
-    folder = tmp_path / "bare"
-    make_model(folder, tokenizer=make_tokenizer(template=None))
-    with pytest.raises(UserError) as error:
-        load(folder)
-    for way in (
-        "chat_template=FILE.jinja",
-        "tokenizer=MODEL_THAT_HAS_ONE",
-        "chat_template.jinja in the model's folder",
-    ):
-        assert way in str(error.value)
-    file = tmp_path / "mine.jinja"
-    file.write_text(TEMPLATE)
-    by_file = scores(load(folder, chat_template=str(file)), PAIRS)
-    by_tokenizer = scores(load(folder, tokenizer=models["llama-3.1"]), PAIRS)
-    (folder / "chat_template.jinja").write_text(TEMPLATE)
-    assert by_file == by_tokenizer == scores(load(folder), PAIRS) == scores(load(models["llama-3.1"]), PAIRS)
-
-
-def test_system_message_that_the_template_refuses_is_an_error(tmp_path):
-    """Gemma-2's template refuses; dropping the message would change the question."""
-    refusing = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
-    model = load(make_model(tmp_path / "m", tokenizer=make_tokenizer(template=refusing + TEMPLATE)))
-    system = Conversation([{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi"}])
-    with pytest.raises(
-        UserError, match=r"refuses a conversation with the roles system, user, assistant: System role not"
-    ):
-        scores(model, [(system, TEXTS[:2])])
-
-
-def test_template_that_reads_the_clock_is_said_and_recorded(tmp_path, caplog):
-    """Llama-3.2's template puts today's date into the prompt unless it is given one."""
-    template = "{% if date_string is not defined %}{% set date_string = strftime_now('%d %b %Y') %}{% endif %}"
-    folder = make_model(tmp_path / "m", tokenizer=make_tokenizer(template=template + "{{ date_string }}" + TEMPLATE))
-    model = load(folder)
-    assert "puts today's date" in caplog.text
-    assert model.get_model_info()["reward"]["chat_template_date"] == datetime.date.today().isoformat()
-    newline = "\n" + TEMPLATE.replace("{{ bos_token }}", "{{ bos_token }}\n")
-    steady = load(make_model(tmp_path / "newline", tokenizer=make_tokenizer(template=newline)))
-    assert steady.get_model_info()["reward"]["chat_template_date"] is None
-    caplog.clear()
-    fixed = load(folder, chat_template_args={"date_string": "26 Jul 2024"})
-    assert "puts today's date" not in caplog.text
-    assert fixed.get_model_info()["reward"]["chat_template_date"] is None
-    assert scores(fixed, PAIRS) != scores(model, PAIRS)
-
-
 def test_not_finite_score_names_the_conversation_after_the_good_ones_are_kept(tmp_path):
     """The answers before it are in the cache."""
     folder = make_model(tmp_path / "m")
@@ -355,33 +245,6 @@ def test_bad_model_arguments_get_one_line(models, options, line):
     assert "\n" not in str(error.value)
 
 
-def test_contexts_of_the_hosts_own_tasks(models):
-    """Plain text is one user message; one space before the continuation is the host's delimiter, not the response's."""
-    model = load(models["llama-3.1"])
-    plain = scores(model, [("Question?", [" yes", " no"])])
-    assert plain == pytest.approx(scores(model, [(user("Question?"), ["yes", "no"])]), abs=1e-6)
-    history = model.apply_chat_template([{"role": "user", "content": "Question?"}])
-    assert scores(model, [(history, ["yes", "no"])]) == pytest.approx(plain, abs=1e-6)
-    begun = Conversation([{"role": "user", "content": "Question?"}, {"role": "assistant", "content": "My answer: "}])
-    expected = scores(model, [(user("Question?"), ["My answer: yes", "My answer: no"])])
-    assert scores(model, [(begun, ["yes", "no"])]) == pytest.approx(expected, abs=1e-6)
-
-
-def test_apply_chat_template_changes_nothing(models, tmp_path, task_manager):
-    """The model renders conversations itself; with the host's flag the messages arrive all the same."""
-    from lm_eval import simple_evaluate
-
-    task = preference_task([{"prompt": "One?", "chosen": "long answer", "rejected": "short"}], tmp_path)
-    logged = [
-        simple_evaluate(
-            model=load(models["qwen-3"]), tasks=[task], task_manager=task_manager, apply_chat_template=flag
-        )["samples"]["mine"][0]
-        for flag in (False, True)
-    ]
-    assert logged[0]["filtered_resps"] == logged[1]["filtered_resps"]
-    assert logged[0]["arguments"] == logged[1]["arguments"]
-
-
 def test_what_a_reward_model_cannot_do_is_refused(models):
     """One line that names the task and says what survives."""
     model = load(models["llama-3.1"])
@@ -390,93 +253,6 @@ def test_what_a_reward_model_cannot_do_is_refused(models):
     for ask, what in ((model.generate_until, "generated text"), (model.loglikelihood_rolling, "likelihoods of whole")):
         with pytest.raises(UserError, match=rf"task wiki asks for {what}.*survive only under --use_cache"):
             ask(requests([("x", ["y"])], task="wiki"))
-
-
-class Hook:
-    """The host's cache hook on a database of ours."""
-
-    def __init__(self, file):
-        self.dbdict = SqliteDict(str(file), autocommit=True)
-
-    def add_partial(self, kind, args, answer):
-        """Store an answer."""
-        self.dbdict[repr(args)] = answer
-
-
-def test_cache_of_another_model_is_refused(models, tmp_path):
-    """Model, revision, dtype, template, max length and attention are part of a score."""
-    load(models["llama-3.1"]).set_cache_hook(Hook(tmp_path / "a.db"))
-    load(models["llama-3.1"]).set_cache_hook(Hook(tmp_path / "a.db"))
-    other_template = tmp_path / "other.jinja"
-    other_template.write_text(TEMPLATE + " ")
-    for options, line in (
-        ({"dtype": "bfloat16"}, r"was made with dtype torch.float32, this run has torch.bfloat16"),
-        ({"max_length": 100}, r"was made with max length 512, this run has 100"),
-        ({"attn_implementation": "eager"}, r"was made with attention prefix_tree, this run has eager"),
-        ({"chat_template": str(other_template)}, r"was made with chat template \w+, this run has"),
-        ({"pad_rule": "reference"}, r"was made with pad rule config, this run has reference"),
-        ({"mixed_precision_dtype": "bfloat16"}, r"was made with mixed precision None, this run has torch.bfloat16"),
-        ({"rms_norm_eps": 0.5}, r"was made with config \w+, this run has"),
-        ({"use_fast_tokenizer": True}, r"was made with files \[\], this run has"),
-    ):
-        with pytest.raises(UserError, match=line):
-            load(models["llama-3.1"], **options).set_cache_hook(Hook(tmp_path / "a.db"))
-    with pytest.raises(UserError, match=r"a.db was made with .*; give another --use_cache path, or delete that file"):
-        load(models["qwen-3"]).set_cache_hook(Hook(tmp_path / "a.db"))
-    foreign = Hook(tmp_path / "b.db")
-    foreign.add_partial("loglikelihood", ("a", "b"), (1.0, False))
-    with pytest.raises(UserError, match="holds scores of unknown origin"):
-        load(models["llama-3.1"]).set_cache_hook(foreign)
-
-
-def test_retrained_weights_in_the_same_folder_are_another_model(tmp_path):
-    """The cache goes by the files' content, not by the folder's name."""
-    folder = make_model(tmp_path / "m")
-    load(folder).set_cache_hook(Hook(tmp_path / "a.db"))
-    (tmp_path / "m" / "cache_rank0.db").write_text("a cache in the model's own folder changes nothing")
-    load(folder).set_cache_hook(Hook(tmp_path / "a.db"))
-    loaded = transformers.AutoModelForSequenceClassification.from_pretrained(folder)
-    make_model(folder, initializer_range=0.1)
-    with pytest.raises(UserError, match="was made with revision files"):
-        load(folder).set_cache_hook(Hook(tmp_path / "a.db"))
-    other = transformers.AutoModelForSequenceClassification.from_pretrained(folder)
-    HFReward(pretrained=loaded, tokenizer=make_tokenizer()).set_cache_hook(Hook(tmp_path / "b.db"))
-    with pytest.raises(UserError, match="was made with revision weights"):
-        HFReward(pretrained=other, tokenizer=make_tokenizer()).set_cache_hook(Hook(tmp_path / "b.db"))
-
-
-def test_revision_and_adapter_are_part_of_a_cache(models):
-    """A hub model's commit, and the adapter on it, are in the fingerprint."""
-    model = load(models["llama-3.1"])
-    prints = []
-    for commit, adapter in (("abc", None), ("def", None), ("abc", "some/adapter")):
-        model.pretrained, model.model.config._commit_hash, model.peft = "hub/model", commit, adapter
-        prints.append(model.fingerprint())
-    assert prints[0]["revision"] == "abc"
-    assert prints[0] != prints[1]
-    assert prints[0] != prints[2]
-
-
-def test_tasks_that_share_conversations_share_a_cache(models, tmp_path):
-    """mt-bench-med and -hard have conversations in common: of a document, one response may be in the cache already."""
-    model = load(models["llama-3.1"])
-    model.set_cache_hook(Hook(tmp_path / "a.db"))
-    model.loglikelihood(requests([("Q", [" yes", " no"])], task="med"))
-    partly = requests([("Q", [" yes", " other"]), ("R", [" yes", " no"])], task="hard")[1:]
-    assert len(model.loglikelihood(partly)) == 3
-
-
-def test_resumed_document_with_one_request_left_is_scored(models, tmp_path):
-    """After a kill the host asks only for what is missing; that is not a document with one continuation."""
-    model = load(models["llama-3.1"])
-    model.set_cache_hook(Hook(tmp_path / "a.db"))
-    whole = requests([("Question?", [" yes", " no"])], task="arc")
-    model.loglikelihood(whole)
-    again = load(models["llama-3.1"])
-    again.set_cache_hook(Hook(tmp_path / "a.db"))
-    assert again.loglikelihood(whole[:1])[0][0] == pytest.approx(model.loglikelihood(whole)[0][0], abs=1e-6)
-    with pytest.raises(UserError, match="found one continuation"):
-        again.loglikelihood(requests([("x", [" y"])], task="lambada"))
 
 
 @pytest.mark.parametrize("template", [False, True])

@@ -1,0 +1,118 @@
+"""Which way of scoring is chosen for a model, and what is refused."""
+
+import pytest
+import torch
+import transformers
+from conftest import make_model, make_tokenizer
+from trees import CPU, family_of, rows, scores
+
+from skywork_rb_plugin import HFReward, UserError
+from skywork_rb_plugin.scoring import budget as budgets
+from skywork_rb_plugin.scoring.masks import KeyBlock, TreeMask
+
+
+def test_models_without_trees_get_padded_batches(tmp_path, caplog):
+    """An encoder scores as before under auto, and scoring=tree says why it can't."""
+    caplog.set_level("INFO", logger="lm_eval")
+    tokenizer = make_tokenizer()
+    config = transformers.BertConfig(
+        vocab_size=320, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, num_labels=1,
+        pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    transformers.BertForSequenceClassification(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    model = HFReward(str(tmp_path), **CPU)
+    found = scores(model, rows(3))
+    assert model.get_model_info()["reward"]["scoring"] == "padded"
+    assert "can't score BertForSequenceClassification by prefix trees (expected a causal decoder with" in caplog.text
+    assert found == pytest.approx(scores(HFReward(str(tmp_path), device="cpu", batch_size=1), rows(3)), abs=1e-5)
+    with pytest.raises(UserError, match=r"can't score Bert.* expected scoring=auto or scoring=padded"):
+        HFReward(str(tmp_path), scoring="tree", **CPU)
+
+
+@pytest.mark.parametrize(("dtype", "spread"), [("float32", 0.2), ("float32", 0.02), ("bfloat16", 0.2)])
+def test_a_model_that_ignores_the_tree_is_found_out(tmp_path, monkeypatch, caplog, dtype, spread):
+    """The scores of some short conversations are compared with padded batches before any is trusted."""
+    folder = make_model(tmp_path, initializer_range=spread)
+
+    def all_before(self, layer):
+        return [
+            KeyBlock(0, self.size, torch.arange(self.size), torch.ones(self.size, self.size, dtype=torch.bool).tril())
+        ]
+
+    monkeypatch.setattr(TreeMask, "key_blocks", all_before)
+    model = HFReward(folder, dtype=dtype, **CPU)
+    assert "Prefix trees do not work with prefix_tree: score" in caplog.text
+    assert model.get_model_info()["reward"]["attention"] == "sdpa"  # the next best way
+    padded = scores(HFReward(folder, dtype=dtype, scoring="padded", **CPU), rows(3))
+    assert scores(model, rows(3)) == pytest.approx(padded, abs=1e-5 if dtype == "float32" else 0.05)
+
+
+def test_what_depends_on_more_than_the_tree_is_refused(tmp_path):
+    """Attention in both directions; rotary positions that grow with the longest conversation of a pack."""
+    both = family_of("Gemma3Text", tmp_path / "both", use_bidirectional_attention=True, sliding_window=64)
+    with pytest.raises(UserError, match="found attention in both directions, expected a causal decoder"):
+        HFReward(both, scoring="tree", **CPU)
+    factors = {"short_factor": [1.0] * 4, "long_factor": [3.0] * 4}
+    rope = {"rope_type": "longrope", "original_max_position_embeddings": 64, "rope_theta": 10000.0, **factors}
+    growing = family_of("Phi3", tmp_path / "rope", rope_parameters=rope, original_max_position_embeddings=64)
+    assert HFReward(growing, **CPU).scorer.name == "padded"
+    with pytest.raises(UserError, match=r"positions of the kind longrope.* with max_length=64 they don't"):
+        HFReward(growing, scoring="tree", **CPU)
+    assert HFReward(growing, max_length=64, **CPU).scorer.name == "tree"
+
+
+def test_an_attention_that_was_asked_for_and_fails_is_one_line(models, monkeypatch):
+    """Padded batches would fail with it too, after a while."""
+    from skywork_rb_plugin.scoring.scorer import TreeScorer
+
+    def broken(self, pack):
+        raise NotImplementedError("no compiler\nand pages of why")
+
+    monkeypatch.setattr(TreeScorer, "_start", broken)
+    with pytest.raises(UserError) as error:
+        HFReward(models["qwen-3"], attn_implementation="eager", **CPU)
+    assert str(error.value).endswith(
+        "(eager: NotImplementedError: no compiler); leave attn_implementation=eager out of --model_args, or add scoring=padded"
+    )
+    assert HFReward(models["qwen-3"], **CPU).scorer.name == "padded"
+    with pytest.raises(UserError, match="found --batch_size 0, expected a whole number above 0, or auto"):
+        HFReward(models["qwen-3"], batch_size=0, device="cpu")
+
+
+def test_attention_by_its_name_in_the_results(models):
+    """What the results file calls the attention can be asked for; others are refused in one line."""
+    named = HFReward(models["gemma-2"], attn_implementation="prefix_tree", **CPU)
+    assert scores(named, rows(3)) == scores(HFReward(models["gemma-2"], **CPU), rows(3))
+    with pytest.raises(UserError, match="attn_implementation=prefix_tree with scoring=padded, expected scoring=tree"):
+        HFReward(models["gemma-2"], attn_implementation="prefix_tree", scoring="padded", **CPU)
+
+
+@pytest.mark.parametrize(
+    ("option", "line"),
+    [
+        ({"scoring": "trees"}, "found scoring=trees, expected auto, tree or padded"),
+        ({"tokens_per_pack": 0}, "found tokens_per_pack=0, expected a whole number above 0, or auto"),
+        ({"tokens_per_pack": "many"}, "found tokens_per_pack=many, expected a whole number above 0, or auto"),
+        ({"compile": "yes"}, "found compile=yes, expected True or False"),
+        ({"compile": True, "scoring": "padded"}, "found compile=True with scoring=padded, expected scoring=tree"),
+    ],
+)
+def test_options_are_checked_before_anything_is_loaded(option, line):
+    """One line each."""
+    with pytest.raises(UserError, match=line):
+        HFReward("no/such/model", **option)
+
+
+def test_automatic_budget_fits_the_memory(models, monkeypatch):
+    """As much as is useful, less where dense masks would not fit."""
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(models["gemma-2"])
+    cpu = torch.device("cpu")
+    assert budgets.automatic_budget(model, "prefix_tree", cpu) == 2048
+    need = budgets.activation_bytes(model, "eager", 1024)
+    monkeypatch.setattr(budgets, "free_memory", lambda device: 2 * need)
+    assert budgets.automatic_budget(model, "eager", cpu) == 1024
+    assert budgets.automatic_budget(model, "prefix_tree", cpu) == 2048
+    monkeypatch.setattr(budgets, "free_memory", lambda device: 0)
+    assert budgets.automatic_budget(model, "eager", cpu) == 512
