@@ -23,7 +23,7 @@ lint: $(VENV)/installed-test  ## check style, and what imports what
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
 
-docs: $(VENV)/installed-test  ## write the parts of README.md that are made from the code
+docs: $(VENV)/installed-test  ## write the parts of README.md and docs/ that are made from the code
 	$(BIN)/python tests/test_docs.py
 
 wheel: $(VENV)/installed-release  ## build dist/*.tar.gz, dist/*.whl from it, and check both

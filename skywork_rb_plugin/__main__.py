@@ -6,7 +6,7 @@ import sys
 from skywork_rb_plugin import commands, discovery
 from skywork_rb_plugin.errors import show_user_errors_plainly
 
-# for the help, which comes without importing the host, and for misspelt words; a command missing here works all the same
+# for the help, which comes without importing the host, and for misspelt words; a command missing here works all the same, unless its name is like one of these
 HOST_COMMANDS = {
     "run": "evaluate a model on tasks",
     "ls": "list tasks, groups, subtasks or tags",

@@ -4,12 +4,14 @@ A request of the host is `(context, continuation)`, and its cache hashes both. A
 for language models that know only text, and the messages for reward models. A `Reward` is the answer. Needs no torch.
 """
 
+import difflib
 import json
 import re
 from collections.abc import Mapping, Sequence
 
 Message = dict[str, str]
 
+_ROLES_OF_TEMPLATES = ("system", "user", "assistant", "developer", "tool")
 _LABELS = {"system": "System", "user": "User", "assistant": "Assistant"}
 _ROLES = {label: role for role, label in _LABELS.items()}
 _END = "\n\nAssistant: "
@@ -55,9 +57,6 @@ class Reward(float):
         self.tokens, self.cut = tokens, cut
         return self
 
-    def __reduce__(self):
-        return type(self), (float(self), self.tokens, self.cut)
-
 
 def check_message(message: object) -> Message:
     """`message` as a plain `{"role": …, "content": …}`; ValueError says what else was found."""
@@ -68,6 +67,8 @@ def check_message(message: object) -> Message:
         raise ValueError(
             f"found a message with role {_short(role)} and content {_short(content)}, expected two strings"
         )
+    if role not in _ROLES_OF_TEMPLATES and (near := difflib.get_close_matches(role, _ROLES_OF_TEMPLATES, 1, 0.7)):
+        raise ValueError(f"found role {role!r}, did you mean {near[0]!r}?")
     return {"role": role, "content": content}
 
 

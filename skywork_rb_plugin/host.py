@@ -7,35 +7,12 @@ The functions here do on each release what changed between 0.4.13 and 0.5.0.dev1
 import importlib
 import importlib.metadata
 from collections.abc import Mapping
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lm_eval.__main__ import cli_evaluate
-    from lm_eval.api.group import Group
     from lm_eval.api.instance import Instance
-    from lm_eval.api.registry import (
-        aggregation_registry,
-        metric_registry,
-        model_registry,
-        register_aggregation,
-        register_metric,
-    )
     from lm_eval.api.task import ConfigurableTask, Task
-    from lm_eval.config.group import AggMetricConfig, GroupConfig
-    from lm_eval.config.task import TaskConfig
-    from lm_eval.models.huggingface import HFLM
-    from lm_eval.models.utils import Collator
-    from lm_eval.tasks import TaskManager
-    from lm_eval.tasks._factory import TaskFactory
-    from lm_eval.tasks._index import Kind, TaskIndex
-    from lm_eval.utils import apply_template, info_once, warning_once
-
-__all__ = [
-    "HFLM", "AggMetricConfig", "Collator", "ConfigurableTask", "Group", "GroupConfig", "Instance", "Kind", "Task",
-    "TaskConfig", "TaskFactory", "TaskIndex", "TaskManager", "aggregation_registry", "apply_template", "cli_evaluate",
-    "discovered_models", "info_once", "make_request", "metric_names", "metric_registry", "model_registry",
-    "register_aggregation", "register_metric", "resolve_field", "warning_once",
-]  # fmt: skip
 
 # name -> the modules that have had it, newest release first
 _PLACES = {
@@ -98,17 +75,23 @@ def resolve_field(doc: Mapping, field: str | None) -> str | None:
 
 
 def __getattr__(name: str):
-    for module in _PLACES.get(name, ()):
-        try:
-            return getattr(importlib.import_module(module), name)
-        except (ModuleNotFoundError, AttributeError) as error:
-            if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("lm_eval"):
-                raise
-    if name in _PLACES:
-        import lm_eval
+    for place in _PLACES.get(name, ()):
+        module = _module(place)
+        if hasattr(module, name):
+            return getattr(module, name)
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    version = importlib.metadata.version("lm_eval")
+    raise ImportError(
+        f"skywork-rb-plugin does not know lm-eval {version}: found no {name} in {' or '.join(_PLACES[name])}"
+    )
 
-        version = getattr(lm_eval, "__version__", "unknown")
-        raise ImportError(
-            f"skywork-rb-plugin does not know lm-eval {version}: found no {name} in {' or '.join(_PLACES[name])}"
-        )
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def _module(name: str) -> ModuleType | None:
+    """A module of the host, None if this release has none of that name; what goes wrong inside it is raised."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and f"{name}.".startswith(f"{error.name}."):
+            return None
+        raise

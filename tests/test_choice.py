@@ -67,7 +67,7 @@ def test_an_attention_that_was_asked_for_and_fails_is_one_line(models, monkeypat
     """Padded batches would fail with it too, after a while."""
     from skywork_rb_plugin.scoring.scorer import TreeScorer
 
-    def broken(self, pack):
+    def broken(self, pack, reads):
         raise NotImplementedError("no compiler\nand pages of why")
 
     monkeypatch.setattr(TreeScorer, "_start", broken)

@@ -1,6 +1,8 @@
 """Heads by their interface: one read or many, in trees and in padded batches, against one conversation at a time."""
 
+import dataclasses
 import itertools
+import math
 import random
 
 import pytest
@@ -8,7 +10,7 @@ import torch
 import transformers
 from conftest import FAMILIES
 
-from skywork_rb_plugin import HFReward
+from skywork_rb_plugin import HFReward, UserError
 from skywork_rb_plugin.heads.head import Head
 from skywork_rb_plugin.heads.sequence_classification import standard_head
 from skywork_rb_plugin.models.rendering import Rendered
@@ -131,9 +133,116 @@ def test_the_standard_head_is_what_the_model_itself_computes(models, family):
     model.eval()
     pad, conversations = model.config.pad_token_id, Tokenized(sequences())
     head = standard_head(model, pad)
-    own = scores(PaddedScorer(model, None, pad, CPU, batch_size=5), conversations)
-    assert scores(PaddedScorer(model, head, pad, CPU, batch_size=5), conversations) == pytest.approx(own, abs=1e-6)
+    own = scores(PaddedScorer(model, head, pad, CPU, batch_size=5), conversations)
+    read = dataclasses.replace(head, own_logits=False)
+    assert scores(PaddedScorer(model, read, pad, CPU, batch_size=5), conversations) == pytest.approx(own, abs=1e-6)
     assert [by_hand(model, head, ids) for ids in conversations.sequences] == pytest.approx(own, abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["min", "gate"])
+def test_many_reads_when_memory_runs_out_and_numbers_overflow(models, kind, monkeypatch):
+    """Packs are divided and conversations scored alone; a read that is no number makes the reward none."""
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(models["llama-3.1"]).eval()
+    head, ids = HEADS[kind](), sequences()
+    ids = [*ids, *ids[:3], [0, 11, 12, STEP, 310, STEP]]
+    expected = [by_hand(model, head, one) for one in ids[:-1]]
+    with torch.no_grad():
+        model.get_input_embeddings().weight[310] = math.inf
+    tree = TreeScorer(model, head, tree_attentions(model, None, CPU, False)[0], 1000, CPU)
+    forward = tree._decoder.forward
+
+    def small_only(input_ids, **kwargs):
+        if input_ids.numel() > 150:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate")
+        return forward(input_ids=input_ids, **kwargs)
+
+    monkeypatch.setattr(tree._decoder, "forward", small_only)
+    found = scores(tree, Tokenized(ids))
+    assert found[:-1] == pytest.approx(expected, abs=1e-5)
+    assert math.isnan(found[-1])
+    assert math.isnan(scores(PaddedScorer(model, head, None, CPU), Tokenized(ids[-1:]))[0])
+
+
+def test_two_runs_of_one_scorer_do_not_mix(models):
+    """Each keeps its own positions, also where their packs alternate."""
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(models["qwen-3"]).eval()
+    tree = TreeScorer(model, process_head("mean"), tree_attentions(model, None, CPU, False)[0], 60, CPU)
+    first, second = Tokenized(sequences()), Tokenized(sequences(seed=1))
+    expected = [scores(tree, first), scores(tree, second)]
+    found = [{}, {}]
+    for both in itertools.zip_longest(tree.run(first), tree.run(second)):
+        for run, some in enumerate(both):
+            found[run].update(zip(some.conversations, some.scores, strict=True) if some else ())
+    for run, scored in zip(found, expected, strict=True):
+        assert [run[i] for i in range(24)] == pytest.approx(scored, abs=1e-6)
+
+
+def test_a_head_s_dtype_holds_under_mixed_precision(models):
+    """autocast would run a float32 layer in bfloat16."""
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(models["qwen-3"]).eval()
+    kinds = []
+    layer = linear(1)
+    head = Head(
+        "noted",
+        steps_of,
+        lambda hidden: kinds.append((out := layer(hidden)).dtype) or out,
+        max_value,
+        (),
+        torch.float32,
+    )
+    tree = TreeScorer(model, head, tree_attentions(model, None, CPU, False)[0], 400, CPU, torch.bfloat16)
+    by_tree = scores(tree, Tokenized(sequences()))
+    padded = scores(PaddedScorer(model, head, None, CPU, torch.bfloat16), Tokenized(sequences()))
+    assert set(kinds) == {torch.float32}
+    assert by_tree == pytest.approx(padded, abs=0.05)
+
+
+def max_value(values):
+    """Of all reads."""
+    return max(value for [value] in values)
+
+
+@pytest.mark.parametrize("positions", [[], [-1], [0, 99]])
+def test_positions_that_a_conversation_lacks_are_one_line(models, positions):
+    """A process model and an answer without a step, for instance."""
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(models["qwen-3"]).eval()
+    head = Head("elsewhere", lambda ids: positions, linear(1))
+    tree = TreeScorer(model, head, tree_attentions(model, None, CPU, False)[0], 400, CPU)
+    for scorer in (tree, PaddedScorer(model, head, None, CPU)):
+        with pytest.raises(
+            UserError, match=r"found positions \[.*\] to read in a conversation of 3 tokens, .* is elsewhere"
+        ):
+            scores(scorer, Tokenized([[0, 5, 6]]))
+
+
+def test_a_backend_with_a_head_of_its_own(models):
+    """Appended tokens, several reads, the fingerprint: a family needs no more than `find_head`."""
+    layer = linear(1)
+
+    class Ended(HFReward):
+        """Reads the second token and one that it appends."""
+
+        def find_head(self, pad_id):
+            """Two reads."""
+            return Head("ended", lambda ids: [1, len(ids) - 1], layer, lambda v: v[0][0] + 2 * v[1][0], append=(7,))
+
+    pairs = [("Question?", "a long response"), ("Question?", "short")]
+    expected = None
+    for scoring in ("tree", "padded"):
+        model = Ended(models["llama-3.1"], device="cpu", scoring=scoring)
+        ids = [
+            [
+                *model.renderer.encode(
+                    [model.renderer.render([{"role": "user", "content": p}, {"role": "assistant", "content": r}])]
+                )[0]
+            ]
+            for p, r in pairs
+        ]
+        assert all(one[-1] == 7 for one in ids)
+        expected = [by_hand(model.model, model._head, one) for one in ids]
+        assert model.score(pairs) == pytest.approx(expected, abs=1e-5)
+        assert model.get_model_info()["reward"]["head"] == "ended"
+        assert model.fingerprint()["appended tokens"] == "(7,)"
 
 
 def test_tokens_that_a_head_appends_come_before_the_cut(models):

@@ -227,7 +227,17 @@ def test_pad_token_that_no_text_contains(tmp_path, models):
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ({"maxlength": 9}, r"could not load .*maxlength"),
+        ({"maxlength": 9}, r"found maxlength in --model_args, did you mean max_length\?"),
+        ({"scorring": "tree"}, r"found scorring in --model_args, did you mean scoring\?"),
+        ({"no_such_option": 9}, r"could not load .* with no_such_option=9 on cpu: TypeError: .*no_such_option"),
+        ({"max_length": 0}, r"found max_length=0, expected a whole number of tokens above 0"),
+        ({"max_length": -1}, r"found max_length=-1, expected a whole number of tokens above 0"),
+        ({"max_length": "2k"}, r"found max_length='2k', expected a whole number of tokens above 0"),
+        ({"chat_template": 5}, r"found chat_template=5, expected a Jinja file or the name of a template"),
+        ({"chat_template_args": "foo"}, r"found chat_template_args='foo', expected names and values"),
+        ({"pretrained": 5}, r"found pretrained=5, expected a hub name, a folder, or a loaded model"),
+        ({"device": "gpu"}, r"found device=gpu, expected cpu, cuda, cuda:N or mps"),
+        ({"device": "cuda:99"}, r"found device=cuda:99, expected (cpu: there is no CUDA|cuda:0 to)"),
         ({"pretrained": "no/such-model"}, r"found no model 'no/such-model', expected a folder or a hub name"),
         ({"tokenizer": "no/such-tokenizer"}, r"could not load .*no/such-tokenizer"),
         ({"chat_template": "absent.jinja"}, r"found no file 'absent.jinja' for chat_template"),

@@ -146,7 +146,7 @@ def test_forwarded_tokens_of_rewardbench(family):
     model = transformers.AutoModelForSequenceClassification.from_pretrained(folder)
     attention = TreeAttention("sdpa", fixed_shapes=True)
     scorer = TreeScorer(model, standard_head(model, None), attention, 4096, model.device)
-    packs = [pack for packs in scorer._packs(rendered) for pack in packs]
+    packs = [pack for packs in scorer._packs(rendered, {}) for pack in packs]
     assert sum(map(len, packs)) <= 1.015 * unique
     assert sum(map(scorer._size, packs)) <= 1.02 * sum(map(len, packs))
     assert sorted(i for pack in packs for i in pack.conversations) == list(range(len(rendered.texts)))

@@ -4,15 +4,17 @@ import contextlib
 import inspect
 import io
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
 import transformers
-from conftest import make_tokenizer
+from conftest import make_model, make_tokenizer
 from test_docs import code_of
 
 import skywork_rb_plugin as rb
+from skywork_rb_plugin.models import reward_lm
 
 PAGE = Path(__file__).parents[1] / "docs" / "python.md"
 
@@ -41,7 +43,7 @@ def test_the_readme_s_lines_score_pairs():
     assert [type(reward) for reward in names["rewards"]] == [float, float]
 
 
-def test_rewards_come_in_order_and_equal_conversations_once():
+def test_rewards_come_in_order_and_equal_conversations_once(caplog):
     """Pairs, messages and a generator; whatever order they are scored in."""
     model = rb.load("demo", tokens_per_pack=60)
     responses = ["a long response, and more of it", "short", "a long response", "short"]
@@ -56,9 +58,10 @@ def test_rewards_come_in_order_and_equal_conversations_once():
     assert found[1] == found[3]
     assert len(set(found)) == 3
     assert found == pytest.approx([model.score([pair])[0] for pair in pairs], abs=1e-5)
-    before = model.get_model_info()["reward"]["conversations_scored"]
-    model.score(pairs)
-    assert model.get_model_info()["reward"]["conversations_scored"] == before + 3
+    with caplog.at_level("INFO", logger="lm_eval"):
+        model.score(pairs)
+    assert "Scored 3 conversations in" in caplog.text
+    assert model.get_model_info()["reward"]["conversations_scored"] == 0  # that counts what the harness asked for
     assert model.score([]) == []
 
 
@@ -71,6 +74,11 @@ def test_rewards_come_in_order_and_equal_conversations_once():
         ([{"role": "assistant", "content": "x"}], "found a response alone, expected messages before it"),
         ([{"role": "user"}], r"found \{'role': 'user'\}, expected a message with `role` and `content`"),
         (None, "conversation 1: found None"),
+        (
+            [{"role": "usr", "content": "x"}, {"role": "assistant", "content": "y"}],
+            "found role 'usr', did you mean 'user'",
+        ),
+        (("Question?", "half \ud83d"), r"found half a character \(a lone surrogate\) in '.*half .ud83d"),
     ],
 )
 def test_what_is_no_conversation_is_named_by_its_number(conversation, line):
@@ -81,12 +89,17 @@ def test_what_is_no_conversation_is_named_by_its_number(conversation, line):
     assert model.get_model_info()["reward"]["conversations_scored"] == 0
 
 
-def test_the_bar_is_for_long_work_only(capfd):
+def test_the_bar_is_for_long_work_only(capfd, monkeypatch):
     """None within the first seconds, and none at all on demand."""
     model = rb.load("demo")
     capfd.readouterr()
     model.score([("Question?", "yes")])
     assert capfd.readouterr().err == ""
+    monkeypatch.setattr(reward_lm, "_SECONDS_WITHOUT_BAR", 0)
+    model.score([("Question?", "yes")], progress=False)
+    assert capfd.readouterr().err == ""
+    model.score([("Question?", "yes")])
+    assert "Scoring: 100%" in capfd.readouterr().err
 
 
 def test_a_caller_s_model_stays_in_training_mode():
@@ -105,6 +118,42 @@ def test_a_caller_s_model_stays_in_training_mode():
     assert model.score(pairs) == pytest.approx(
         rb.load(trained.eval(), tokenizer=make_tokenizer()).score(pairs), abs=1e-6
     )
+
+
+def test_what_a_failed_load_and_a_tokenizer_are_left_as():
+    """Training mode after an error, and a tokenizer without the pad token that the harness gives its own."""
+    trained = transformers.AutoModelForSequenceClassification.from_pretrained(rb.load("demo").pretrained).train()
+    tokenizer = make_tokenizer(pad=None)
+    rb.load(trained, tokenizer=tokenizer)
+    assert tokenizer.pad_token is None
+    with pytest.raises(rb.UserError, match="found no chat template"):
+        rb.load(trained, tokenizer=make_tokenizer(template=None))
+    assert all(module.training for module in trained.modules())
+
+
+def test_models_that_are_none_are_refused_when_loaded(tmp_path):
+    """A language model in memory, one without a tokenizer, a tokenizer of another model; a path is a folder."""
+    lm = transformers.AutoModelForCausalLM.from_pretrained(make_model(tmp_path / "lm", classifier=False, num_labels=1))
+    with pytest.raises(rb.UserError, match=r"found logits of the shape \(1, .*expected a reward model"):
+        rb.load(lm)
+    config = transformers.LlamaConfig(hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_labels=1)
+    made = transformers.LlamaForSequenceClassification(config)
+    with pytest.raises(rb.UserError, match="found a loaded model that has no name to load a tokenizer by"):
+        rb.load(made)
+    small = make_model(tmp_path / "small", vocab_size=200)
+    with pytest.raises(rb.UserError, match=r"found token id \d+, expected less than 200, which .* knows: is tokenizer"):
+        rb.load(tmp_path / "small")
+    assert rb.load(Path(rb.load("demo").pretrained)).score([("Q", "x")]) == rb.load("demo").score([("Q", "x")])
+    assert small
+
+
+def test_threads_wait_for_each_other():
+    """Four of them get what one gets."""
+    model = rb.load("demo", tokens_per_pack=60)
+    batches = [[(f"Question {i}?", f"answer {j}") for j in range(6)] for i in range(8)]
+    expected = [model.score(batch) for batch in batches]
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(model.score, batches)) == expected
 
 
 def test_help_shows_every_option_of_ours():

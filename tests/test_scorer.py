@@ -62,18 +62,20 @@ def test_packs_underway_together(models, monkeypatch):
     started, most = [], []
     start, finish = model.scorer._start, model.scorer._finish
     monkeypatch.setattr(
-        model.scorer, "_start", lambda pack: started.append(pack) or most.append(len(started)) or start(pack)
+        model.scorer,
+        "_start",
+        lambda pack, reads: started.append(pack) or most.append(len(started)) or start(pack, reads),
     )
     monkeypatch.setattr(model.scorer, "_finish", lambda one, *rest: started.pop() and finish(one, *rest))
     assert scores(model, rows()) == pytest.approx(expected, abs=1e-6)
     assert max(most) == 2
     once = iter([True])
 
-    def fails_once(pack):
+    def fails_once(pack, reads):
         if len(started) == 1 and next(once, False):
             raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate")
         started.append(pack)
-        return start(pack)
+        return start(pack, reads)
 
     monkeypatch.setattr(model.scorer, "_start", fails_once)
     assert scores(model, rows()) == pytest.approx(expected, abs=1e-5)
@@ -98,10 +100,10 @@ def test_answers_reach_the_cache_pack_by_pack(models):
     model = HFReward(models["llama-3.1"], tokens_per_pack=200, **CPU)
     kept, start = [], model.scorer._start
 
-    def third_fails(pack):
+    def third_fails(pack, reads):
         if len(kept) >= 6:
             raise KeyboardInterrupt
-        return start(pack)
+        return start(pack, reads)
 
     model.scorer._start = third_fails
     model.cache_hook.add_partial = lambda kind, args, answer: kept.append(answer)
@@ -121,11 +123,11 @@ def test_the_log_says_how_it_was_scored_and_what_an_interruption_leaves(models, 
     start = model.scorer._start
     packs = []
 
-    def interrupted(pack):
+    def interrupted(pack, reads):
         if packs:
             raise KeyboardInterrupt
         packs.append(pack)
-        return start(pack)
+        return start(pack, reads)
 
     monkeypatch.setattr(model.scorer, "_start", interrupted)
     with pytest.raises(KeyboardInterrupt):

@@ -1,9 +1,12 @@
 """The interface of heads: tokens to append, positions to read, a small function of the hidden states there."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+
+from skywork_rb_plugin.errors import UserError
 
 
 def only_value(values: Sequence[Sequence[float]]) -> float:
@@ -25,7 +28,8 @@ class Head:
         values: hidden states (reads, hidden size) -> numbers (reads, k), of whatever conversations; on the model's device.
         reward: the numbers of one conversation's reads, in the order of its positions, as float32 -> its reward.
         append: token ids that end a conversation; put there where they are absent, before it is cut to the model's length.
-        dtype: what the hidden states are cast to before `values`; None leaves them as the model gives them.
+        dtype: what `values` computes in, also under mixed precision; None: whatever the model gives.
+        own_logits: whether the model's own forward applies this head, so that padded batches can leave it to the model.
     """
 
     name: str
@@ -34,12 +38,37 @@ class Head:
     reward: Callable[[Sequence[Sequence[float]]], float] = only_value
     append: tuple[int, ...] = ()
     dtype: torch.dtype | None = None
+    own_logits: bool = False
+
+    def reads(self, ids: Sequence[int]) -> list[int]:
+        """The positions to read in a conversation.
+
+        Raises:
+            UserError: there is none, or one that the conversation does not have.
+        """
+        positions = list(self.positions(ids))
+        if not positions or min(positions) < 0 or max(positions) >= len(ids):
+            raise UserError(
+                f"found positions {positions} to read in a conversation of {len(ids)} tokens, expected at least one from 0 "
+                f"to {len(ids) - 1}; the head is {self.name}"
+            )
+        return positions
 
     def read(self, hidden: torch.Tensor) -> torch.Tensor:
         """The numbers at some reads, (reads, k) in float32, from their hidden states (reads, hidden size)."""
-        return self.values(hidden if self.dtype is None else hidden.to(self.dtype)).float()
+        if self.dtype is None:
+            return self.values(hidden).float()
+        with torch.autocast(hidden.device.type, enabled=False):
+            return self.values(hidden.to(self.dtype)).float()
 
     def rewards(self, values: torch.Tensor, reads: Sequence[int]) -> list[float]:
-        """The reward of each conversation, from its reads' numbers in a row (all reads, k); `reads` are their counts."""
+        """The reward of each conversation, from its reads' numbers in a row (all reads, k); `reads` are their counts.
+
+        NaN where any number is not finite: `min` and the like would pass over it.
+        """
         rows = iter(values.tolist())
-        return [self.reward([next(rows) for _ in range(count)]) for count in reads]
+        by_conversation = [[next(rows) for _ in range(count)] for count in reads]
+        return [
+            self.reward(some) if all(math.isfinite(value) for row in some for value in row) else math.nan
+            for some in by_conversation
+        ]

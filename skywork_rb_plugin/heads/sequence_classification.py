@@ -91,7 +91,7 @@ def standard_head(model: torch.nn.Module, pad_id: int | None) -> Head | None:
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     if not isinstance(inner, GenericForSequenceClassification):
         return None
-    return Head(head_name(inner), lambda ids: [pooled_index(ids, pad_id)], inner.score)
+    return Head(head_name(inner), lambda ids: [pooled_index(ids, pad_id)], inner.score, own_logits=True)
 
 
 def head_name(model: torch.nn.Module) -> str:

@@ -65,7 +65,7 @@ class Metric:
     Attributes:
         name: what a YAML's `metric_list` and the printed table call it.
         of_row: a row -> its value: a number, or what `aggregation` takes. ValueError says what of the row can't be used.
-        description: one line for the README.
+        description: one line for the table of docs/benchmarks.md.
         higher_is_better: None where neither direction is better; the host then prints no arrow.
         aggregation: how the rows' values become one number.
         rule: a benchmark's own rule, `score: RULE` in the YAML: only such tasks have the metric. None: all do.

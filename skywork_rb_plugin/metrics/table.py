@@ -3,7 +3,7 @@
 from skywork_rb_plugin.metrics import diagnostics, judge, preference, rewardbench2, rm_bench, sections
 from skywork_rb_plugin.metrics.metric import MEAN, Metric
 
-# in the order of messages and of the README; the first of a kind of row is that task's default
+# in the order of messages and of the docs; the first of a kind of row is that task's default
 TABLE: tuple[Metric, ...] = (
     *preference.METRICS,
     *diagnostics.METRICS,

@@ -1,8 +1,11 @@
 """hf-reward: a Hugging Face reward model, loaded by the host's own HFLM."""
 
 import atexit
+import copy
+import inspect
 import logging
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -12,10 +15,12 @@ import torch
 import transformers
 
 from skywork_rb_plugin.errors import UserError
+from skywork_rb_plugin.heads.head import Head
 from skywork_rb_plugin.heads.pooling import PadRule, pad_id_for_pooling, pooled_index
 from skywork_rb_plugin.heads.sequence_classification import CheckedLoader, check_labels, head_name, standard_head
 from skywork_rb_plugin.host import HFLM
 from skywork_rb_plugin.models import checkpoints
+from skywork_rb_plugin.models.options import check_names, check_values, device_for
 from skywork_rb_plugin.models.rendering import PROBES, Rendered, Renderer
 from skywork_rb_plugin.models.reward_lm import RewardLM
 from skywork_rb_plugin.scoring.attention import BY_BLOCKS, attention_for
@@ -38,12 +43,13 @@ class HFReward(RewardLM, HFLM):
     Args:
         pretrained: hub name, folder or loaded model; `demo` is the small model packaged with this plugin.
         chat_template: a Jinja file, or the name of one of the tokenizer's templates; default: the tokenizer's own.
-        pad_rule: `config`, or `reference` to pool as allenai/reward-bench does (see `pad_id_for_pooling`).
+        pad_rule: `config` reads rewards before the config's pad token, as transformers does; `reference` takes the pad token
+            that allenai/reward-bench takes, in some cases the tokenizer's.
         scoring: `tree` computes tokens that conversations share once; `padded` takes batches of `batch_size`; `auto`
             means `tree` where the model can.
         tokens_per_pack: budget of `tree`, or `auto` to go by the device and its free memory.
         compile: whether `tree` compiles the model.
-        device: default: CUDA where there is one, else the CPU.
+        device: as of `--device`; default: CUDA where there is one, else the CPU.
 
     Raises:
         UserError: the checkpoint is no reward model, has no chat template, or can't run as asked.
@@ -53,59 +59,44 @@ class HFReward(RewardLM, HFLM):
 
     def __init__(
         self,
-        pretrained: str | transformers.PreTrainedModel | None = None,
+        pretrained: str | os.PathLike | transformers.PreTrainedModel | None = None,
         chat_template: str | None = None,
         pad_rule: PadRule = "config",
         scoring: Scoring = "auto",
         tokens_per_pack: int | Literal["auto"] = "auto",
         compile: bool = False,
-        device: str | None = None,
+        device: str | torch.device | None = None,
         **kwargs,
     ) -> None:
-        _check_options(pretrained, pad_rule, scoring, tokens_per_pack, compile, kwargs)
+        check_names(kwargs, {*inspect.signature(HFLM).parameters, *inspect.signature(HFReward).parameters})
+        check_values(pretrained, chat_template, pad_rule, scoring, tokens_per_pack, compile, kwargs)
         if pretrained == DEMO:
-            pretrained = str(files("skywork_rb_plugin") / "demo" / "model")
+            pretrained = files("skywork_rb_plugin") / "demo" / "model"
+        pretrained = os.fspath(pretrained) if isinstance(pretrained, os.PathLike) else pretrained
         self._name = pretrained if isinstance(pretrained, str) else type(pretrained).__name__
-        self._scoring = scoring
-        kwargs["device"] = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        training = [module for module in _modules(pretrained) if module.training]
-        requested = kwargs.get("attn_implementation")
-        if requested == BY_BLOCKS:  # ours: nothing to load with
-            kwargs.pop("attn_implementation")
-        try:
-            super().__init__(pretrained, **kwargs)
-        except UserError:
-            raise
-        except Exception as error:
-            # transformers and accelerate raise all kinds, some of many lines
-            options = ", ".join(f"{key}={value}" for key, value in kwargs.items() if isinstance(value, (str, int)))
-            raise UserError(
-                f"could not load {self._name} with {options or 'no options'}: {type(error).__name__}: "
-                f"{' '.join(str(error).split())[:400]} (check --model_args; LMEVAL_LOG_LEVEL=DEBUG shows where)"
-            ) from error
-        if self.world_size > 1:
-            atexit.register(_leave_process_group)
+        self._scoring, self._pad_rule = scoring, pad_rule
         self._files = {key: value for key, value in kwargs.items() if key in _FILE_OPTIONS}
-        check_labels(self.model.config, self._name)
-        # again for a model that came loaded, or whose attention transformers chose
-        attention_for(self.model.config, self.model.config._attn_implementation)
-        self.renderer = Renderer(self.tokenizer, chat_template, self.chat_template_args, self.max_length, self._name)
-        self._pad_rule = pad_rule
-        self._probe = Rendered(self.renderer, self.renderer.render_all(PROBES))
-        pad_id = self._pooling_pad_id()
-        self._head = standard_head(self.model, pad_id)
-        batch_size = self.batch_size if self.batch_size == "auto" else int(self.batch_size)
-        # the model's own logits: it pools as the head does
-        padded = PaddedScorer(
-            self.model, None, pad_id, self.device, self.mixed_precision_dtype, batch_size, self.batch_schedule,
-            self.max_batch_size,
-        )  # fmt: skip
-        self.scorer = choose_scorer(
-            padded, self._head, self._probe, scoring, requested, tokens_per_pack, compile, self.max_length
-        )
+        requested = kwargs.get("attn_implementation")
+        # the host puts a model that came loaded into evaluation mode
+        with _modes_kept(pretrained if isinstance(pretrained, torch.nn.Module) else None):
+            self._load(pretrained, device_for(device), kwargs)
+            self.renderer = Renderer(
+                self.tokenizer, chat_template, self.chat_template_args, self.max_length, self._name
+            )
+            self.renderer.vocabulary = getattr(self.model.get_input_embeddings(), "num_embeddings", None)
+            self._probe = Rendered(self.renderer, self.renderer.render_all(PROBES))
+            pad_id = self._pooling_pad_id()
+            self._head = self.find_head(pad_id)
+            self.renderer.append = self._head.append if self._head else ()
+            padded = PaddedScorer(
+                self.model, self._head, pad_id, self.device, self.mixed_precision_dtype,
+                self.batch_size if self.batch_size == "auto" else int(self.batch_size), self.batch_schedule,
+                self.max_batch_size,
+            )  # fmt: skip
+            self.scorer = choose_scorer(
+                padded, self._probe, scoring, requested, tokens_per_pack, compile, self.max_length
+            )
         self.batch_sizes = padded.batch_sizes  # for the results file
-        for module in training:  # the host puts a model that came loaded into evaluation mode
-            module.training = True
         if date := self.renderer.template_date:
             logger.warning(
                 "The chat template of %s puts today's date (%s) into every prompt, so scores depend on the day; fix it "
@@ -113,7 +104,42 @@ class HFReward(RewardLM, HFLM):
                 self._name, date,
             )  # fmt: skip
 
+    def find_head(self, pad_id: int | None) -> Head | None:
+        """The head that reads the loaded model; None if its rewards can only be its own logits.
+
+        Args:
+            pad_id: the token id that pooling skips, or None.
+        """
+        return standard_head(self.model, pad_id)
+
     # loading
+
+    def _load(self, pretrained: str | torch.nn.Module, device: str, options: dict) -> None:
+        """Have the host load the model and its tokenizer.
+
+        Raises:
+            UserError: it can't, or the model has not one label, or would lose its soft-capping.
+        """
+        shown = ", ".join(f"{key}={value}" for key, value in options.items() if isinstance(value, (str, int)))
+        if options.get("attn_implementation") == BY_BLOCKS:  # ours: nothing to load with
+            options.pop("attn_implementation")
+        if options.get("tokenizer") is not None and not isinstance(options["tokenizer"], str):
+            options["tokenizer"] = copy.deepcopy(options["tokenizer"])  # the host gives it a pad token
+        try:
+            super().__init__(pretrained, device=device, **options)
+        except UserError:
+            raise
+        except Exception as error:
+            # transformers and accelerate raise all kinds, some of many lines, some of none
+            raise UserError(
+                f"could not load {self._name} with {shown or 'no options'} on {device}: {type(error).__name__}: "
+                f"{' '.join(str(error).split())[:400]} (check --model_args; LMEVAL_LOG_LEVEL=DEBUG shows where)"
+            ) from error
+        if self.world_size > 1:
+            atexit.register(_leave_process_group)
+        check_labels(self.model.config, self._name)
+        # again for a model that came loaded, or whose attention transformers chose
+        attention_for(self.model.config, self.model.config._attn_implementation)
 
     def _get_config(self, pretrained: str, **kwargs) -> None:
         if pretrained.startswith(("/", ".", "~")) and not Path(pretrained).is_dir():
@@ -172,13 +198,9 @@ class HFReward(RewardLM, HFLM):
     @contextmanager
     def scoring_mode(self) -> Iterator[None]:
         """A caller's own model may be in training mode, and must be as it was afterwards."""
-        training = [module for module in self.model.modules() if module.training]
-        self.model.eval()
-        try:
+        with _modes_kept(self.model):
+            self.model.eval()
             yield
-        finally:
-            for module in training:
-                module.training = True
 
     def identity(self) -> dict[str, str]:
         """What decides a score beside rendering and attention, in words."""
@@ -213,32 +235,18 @@ class HFReward(RewardLM, HFLM):
         return self._head.name if self._head else head_name(self.model)
 
 
-def _modules(pretrained: object) -> Iterator[torch.nn.Module]:
-    """The parts of a model that came loaded; none of one that is still to load."""
-    return pretrained.modules() if isinstance(pretrained, torch.nn.Module) else iter(())
+@contextmanager
+def _modes_kept(model: torch.nn.Module | None) -> Iterator[None]:
+    """Leave a model's parts in training mode where they were."""
+    training = [module for module in model.modules() if module.training] if model is not None else []
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
 
 
 def _leave_process_group() -> None:
     """The host leaves it to the interpreter's end, where its threads may abort the process."""
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
-
-
-def _check_options(pretrained, pad_rule, scoring, tokens_per_pack, compiled, others: Mapping) -> None:
-    """Refuse what can't be meant, before anything is loaded."""
-    if pretrained is None:
-        raise UserError("found no pretrained=… in --model_args, expected a hub name, a folder, or demo")
-    if pad_rule not in ("config", "reference"):
-        raise UserError(f"found pad_rule={pad_rule}, expected config or reference")
-    if scoring not in ("auto", "tree", "padded"):
-        raise UserError(f"found scoring={scoring}, expected auto, tree or padded")
-    if tokens_per_pack != "auto" and not (type(tokens_per_pack) is int and tokens_per_pack > 0):
-        raise UserError(f"found tokens_per_pack={tokens_per_pack}, expected a whole number above 0, or auto")
-    if type(compiled) is not bool:
-        raise UserError(f"found compile={compiled}, expected True or False")
-    if scoring == "padded" and others.get("attn_implementation") == BY_BLOCKS:
-        raise UserError(f"found attn_implementation={BY_BLOCKS} with scoring=padded, expected scoring=tree")
-    if compiled and scoring == "padded":
-        raise UserError("found compile=True with scoring=padded, expected scoring=tree: padded batches vary in shape")
-    if others.get("autogptq") or others.get("gptqmodel"):
-        raise UserError("found autogptq or gptqmodel, which load only language models; expected load_in_4bit or 8bit")

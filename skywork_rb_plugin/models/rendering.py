@@ -51,7 +51,9 @@ class Renderer:
         self.tokenizer, self.max_length, self.name = tokenizer, max_length, name
         self.template = find_template(tokenizer, chat_template, name)
         self.template_args = dict(template_args)
-        self.append: tuple[int, ...] = ()  # token ids that the model's head wants at a conversation's end
+        # what is known once the model is loaded: token ids that its head wants at the end, and how many ids it knows
+        self.append: tuple[int, ...] = ()
+        self.vocabulary: int | None = None
         self.template_date: str | None = None  # the date that the template put into every prompt, if it reads the clock
         self._reads_clock = self.render(PROBES[0]) != self.render(PROBES[0], _STOPPED_CLOCK + self.template)
         self._note_date()
@@ -93,7 +95,15 @@ class Renderer:
         if not texts:
             return []
         bos = self.tokenizer.bos_token_id
-        encoded = self.tokenizer(list(texts), verbose=False)["input_ids"]
+        try:
+            encoded = self.tokenizer(list(texts), verbose=False)["input_ids"]
+        except (TypeError, UnicodeEncodeError) as error:
+            bad = next((text for text in texts if not _is_unicode(text)), None)
+            if bad is None:
+                raise
+            raise UserError(
+                f"found half a character (a lone surrogate) in {bad[:200]!a}, expected Unicode text"
+            ) from error
         one_bos = [ids[1:] if bos is not None and ids[:2] == [bos, bos] else ids for ids in encoded]
         return [self._ended(ids) for ids in one_bos]
 
@@ -145,9 +155,23 @@ class Rendered:
                 "chat_template=FILE in --model_args"
             )
         short = [self._renderer.cut(ids) for ids in whole]
+        known, highest = self._renderer.vocabulary, max(map(max, short), default=0)
+        if known is not None and highest >= known:
+            raise UserError(
+                f"found token id {highest}, expected less than {known}, which {self._renderer.name} knows: is tokenizer=… "
+                "another model's?"
+            )
         for i, before, after in zip(indices, whole, short, strict=True):
             self.tokens[i], self.lost[i] = len(after), len(before) - len(after)
         return short
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def find_template(tokenizer: transformers.PreTrainedTokenizerBase, wanted: str | None, name: str) -> str:

@@ -57,5 +57,5 @@ def not_finite(where: str, prompt: str, score: float) -> UserError:
     """The error for a score that is NaN or infinite; `where` says which conversation's it is."""
     return UserError(
         f"{where}: found score {score} for {' '.join(prompt.split())[:80]!r}, expected a finite number; try "
-        "dtype=bfloat16 or dtype=float32 in --model_args (float16 overflows); finite scores survive only under --use_cache"
+        "dtype=bfloat16 or dtype=float32 (float16 overflows)"
     )

@@ -3,6 +3,7 @@
 import abc
 import logging
 import math
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 
@@ -42,6 +43,7 @@ class RewardLM(LM):
     def __init__(self, *args, **kwargs) -> None:
         self._database = None
         self._counts = self._total_counts = Counts()  # on this rank, and on all of them
+        self._one_run = threading.Lock()
         super().__init__(*args, **kwargs)
 
     # what a backend says of itself
@@ -64,6 +66,7 @@ class RewardLM(LM):
         """The rewards of conversations, in their order and in the model's own units.
 
         Equal conversations are scored once, and what conversations share is computed once, as in a run of the harness.
+        Threads that call this wait for each other; what is scored here is not counted in a results file.
 
         Args:
             conversations: each a list of messages, `{"role": …, "content": …}`, that ends in the assistant's, or a pair
@@ -89,17 +92,29 @@ class RewardLM(LM):
                 for i in indices:
                     rewards[i] = float(reward)
 
-        self._run(whole, note, hidden=not progress, delay=_SECONDS_WITHOUT_BAR)
+        bar = {"hidden": not progress, "delay": _SECONDS_WITHOUT_BAR}
+        self._run(whole, note, Counts(), left="are lost", **bar)
         return rewards
 
     def _run(
         self,
         conversations: Iterable[Sequence[Message]],
         answer: Callable[[Answers], None],
+        counts: Counts,
+        left: str,
         hidden: bool,
         delay: float = 0,
     ) -> None:
-        """Score distinct conversations and hand the rewards on as they come, by the conversations' indices."""
+        """Score distinct conversations and hand the rewards on as they come.
+
+        Args:
+            conversations: the messages of each.
+            answer: takes rewards with the indices of the conversations.
+            counts: what is added to.
+            left: what becomes of scores when the run is interrupted, for the log.
+            hidden: whether no bar is shown.
+            delay: seconds until one is.
+        """
         same: dict[str, list[int]] = {}
         for i, text in enumerate(self.renderer.render_all(conversations)):
             same.setdefault(text, []).append(i)
@@ -107,7 +122,8 @@ class RewardLM(LM):
         if same:
             logger.info("The first conversation as the model sees it: %r", rendered.texts[0][:1000])
         progress = Progress(rendered.texts, hidden, delay)
-        with self.scoring_mode(), progress, closing(self.scorer.run(rendered)) as stream:
+        unanswered = set(rendered.texts)
+        with self._one_run, self.scoring_mode(), progress, closing(self.scorer.run(rendered)) as stream:
             try:
                 for scored in stream:
                     where = [same[rendered.texts[i]] for i in scored.conversations]
@@ -117,13 +133,16 @@ class RewardLM(LM):
                     ]
                     answer(list(zip(where, rewards, strict=True)))
                     progress.update(scored)
-                    self._counts.add(scored, [len(indices) for indices in where])
+                    counts.add(scored, [len(indices) for indices in where])
+                    unanswered.difference_update(rendered.texts[i] for i in scored.conversations)
             except KeyboardInterrupt:
-                progress.say_interrupted(self._database is not None)
+                progress.say_interrupted(left)
                 raise
+        if unanswered:
+            raise RuntimeError(f"scoring by {self.scorer.name} left {len(unanswered)} conversations without a reward")
         progress.say_done()
-        self._counts.conversations_truncated += rendered.truncated
-        self._counts.tokens_truncated += sum(rendered.lost)
+        counts.conversations_truncated += rendered.truncated
+        counts.tokens_truncated += sum(rendered.lost)
         if rendered.truncated:
             logger.warning(
                 "%d of %d conversations are longer than %d tokens and were cut from the left.",
@@ -131,6 +150,12 @@ class RewardLM(LM):
             )  # fmt: skip
 
     # what the host asks of a model
+
+    @classmethod
+    def create_from_arg_obj(cls, arg_dict: dict, additional_config: dict | None = None) -> "RewardLM":
+        """The model of a command line; what `--model_args` says goes before flags such as `--device`."""
+        flags = {key: value for key, value in (additional_config or {}).items() if key not in arg_dict}
+        return super().create_from_arg_obj(arg_dict, flags)
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """The reward of each request's `(context, continuation)`, as `(Reward, False)`.
@@ -157,10 +182,13 @@ class RewardLM(LM):
             if bad:
                 request, reward = bad
                 where = f"task {request.task_name}, document {request.doc_id}, response {request.idx}"
-                raise not_finite(where, request.args[0], reward)
+                error = not_finite(where, request.args[0], reward)
+                raise UserError(f"{error}; finite scores survive only under --use_cache")
 
+        cached = "are in the cache: the same command goes on from there"
+        left = cached if self._database is not None else "are lost: --use_cache keeps them"
         conversations = (conversation_of(*request.args) for request in requests)
-        self._run(conversations, keep, hidden=disable_tqdm or self.rank != 0)
+        self._run(conversations, keep, self._counts, left, hidden=disable_tqdm or self.rank != 0)
         return answers
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False):
@@ -203,6 +231,7 @@ class RewardLM(LM):
         return {
             **self.identity(),
             "attention": self.scorer.attention,
+            "appended tokens": str(self.renderer.append),
             "chat template": self.renderer.template_sha256[:16],
             "chat template arguments": str(sorted(self.renderer.template_args.items())),
             "chat template date": str(self.renderer.template_date),

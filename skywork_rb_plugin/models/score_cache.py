@@ -25,6 +25,8 @@ def claim(database: MutableMapping, fingerprint: Mapping[str, str]) -> None:
     if differing:
         key = differing[0]
         found = f"was made with {key} {stored.get(key)}, this run has {fingerprint.get(key)}"
+        if key not in stored:
+            found = f"was made by another release of this plugin (it says nothing of the {key})"
         raise UserError(_refusal(path, found))
 
 

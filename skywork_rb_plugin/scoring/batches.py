@@ -1,6 +1,6 @@
 """Conversations on their way through a model: how they come, and what comes of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -42,8 +42,8 @@ class Scorer(Protocol):
     name: str
     attention: str  # how the model attends: part of what decides a score
 
-    def run(self, conversations: Conversations) -> Iterator[Scored]:
-        """Score all conversations, each once, and say what each forward pass gave."""
+    def run(self, conversations: Conversations) -> Generator[Scored, None, None]:
+        """Score all conversations, each once, and say what each forward pass gave; closed early where a run ends early."""
 
     def settings(self) -> dict[str, object]:
         """How it scores, for the results file."""

@@ -6,7 +6,6 @@ from typing import Literal
 import torch
 
 from skywork_rb_plugin.errors import UserError
-from skywork_rb_plugin.heads.head import Head
 from skywork_rb_plugin.scoring.attention import tree_attentions
 from skywork_rb_plugin.scoring.batches import Conversations
 from skywork_rb_plugin.scoring.budget import automatic_budget
@@ -21,7 +20,6 @@ Scoring = Literal["auto", "tree", "padded"]
 
 def choose_scorer(
     padded: PaddedScorer,
-    head: Head | None,
     probe: Conversations,
     scoring: Scoring,
     requested: str | None,
@@ -33,7 +31,6 @@ def choose_scorer(
 
     Args:
         padded: the scorer by padded batches.
-        head: how hidden states become rewards, or None if only the model itself can tell.
         probe: these conversations.
         scoring: `auto` falls back to padded batches where prefix trees can't work.
         requested: `attn_implementation`, if the user gave one.
@@ -42,21 +39,21 @@ def choose_scorer(
         max_length: of a conversation, in tokens.
 
     Raises:
-        UserError: `scoring` is `tree`, which can't work; the line says why.
+        UserError: the model fails on these conversations, or `scoring` is `tree`, which can't work; the line says why.
     """
+    expected, noise = _expectation(padded, probe)
     if scoring == "padded":
         logger.info("Scoring in padded batches of %s.", padded.batch_size)
         return padded
     reasons, fails = [], False
     try:
-        if head is None:
+        if padded.head is None:
             raise UserError("expected a causal decoder with a head that reads hidden states")
         model = causal_model(padded.model, max_length)
-        expected, noise = _expectation(padded, probe)
         for attention in tree_attentions(model, requested, padded.device, compiled):
             auto = tokens_per_pack == "auto"
             budget = automatic_budget(model, attention.implementation, padded.device) if auto else tokens_per_pack
-            tree = TreeScorer(model, head, attention, budget, padded.device, padded.autocast, compiled)
+            tree = TreeScorer(model, padded.head, attention, budget, padded.device, padded.autocast, compiled)
             if attention.fixed_shapes:
                 logger.info("Compiling for packs of %d tokens: this may take a minute.", tree.budget)
             if (reason := _mistake(tree, probe, expected, noise)) is None:
@@ -88,6 +85,8 @@ def _expectation(padded: PaddedScorer, probe: Conversations) -> tuple[list[float
     try:
         alone = [padded.score([ids])[0] for ids in sequences]
         together = padded.score(sequences)
+    except UserError:
+        raise
     except Exception as error:
         # compilers, kernels and models of any origin raise all kinds
         raise UserError(f"the model fails on a short conversation: {_line(error)}") from error

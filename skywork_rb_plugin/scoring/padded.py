@@ -23,8 +23,8 @@ class PaddedScorer:
 
     Args:
         model: a model of transformers, or one with an adapter.
-        head: how rewards are read off its hidden states; None: they are the only logit of the model itself, which pools
-            by its config's pad id.
+        head: how rewards are read off its hidden states; None, or one with `own_logits`: they are the only logit of the
+            model itself, which pools by its config's pad id.
         pad_id: the id that pooling skips, or None: then every batch is filled up with an id that does not occur in
             it, so that the last real token is pooled.
         device: where inputs go.
@@ -96,7 +96,9 @@ class PaddedScorer:
             attention_mask[row, : len(ids)] = 1
         inputs = {"input_ids": input_ids.to(self.device), "attention_mask": attention_mask.to(self.device)}
         with torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None):
-            return self._own_logits(inputs, filler) if self.head is None else self._read(inputs, batch)
+            if self.head is None or self.head.own_logits:
+                return self._own_logits(inputs, filler)
+            return self._read(inputs, batch)
 
     def _own_logits(self, inputs: dict[str, torch.Tensor], filler: int) -> list[float]:
         config = self.model.config.get_text_config()
@@ -105,11 +107,16 @@ class PaddedScorer:
             logits = self.model(**inputs).logits
         finally:
             config.pad_token_id = given  # the model may be the caller's own, or be wrapped again
-        return logits.float().reshape(len(logits)).tolist()
+        if logits.numel() != len(inputs["input_ids"]):
+            raise UserError(
+                f"found logits of the shape {tuple(logits.shape)} for {len(inputs['input_ids'])} conversations, expected a "
+                "reward model, with one for each"
+            )
+        return logits.float().flatten().tolist()
 
     def _read(self, inputs: dict[str, torch.Tensor], batch: Sequence[Sequence[int]]) -> list[float]:
         hidden = unwrapped(self.model).base_model(**inputs, use_cache=False).last_hidden_state
-        positions = [self.head.positions(ids) for ids in batch]
+        positions = [self.head.reads(ids) for ids in batch]
         rows = [row for row, some in enumerate(positions) for _ in some]
         columns = [position for some in positions for position in some]
         values = self.head.read(hidden[rows, columns])

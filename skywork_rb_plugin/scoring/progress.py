@@ -101,7 +101,8 @@ class Progress:
             self._conversations, seconds, self._tokens, self._padding,
         )  # fmt: skip
 
-    def say_interrupted(self, cached: bool) -> None:
+    def say_interrupted(self, what_is_left: str) -> None:
         """Say what is left of an interrupted run."""
-        kept = "are in the cache: the same command goes on from there" if cached else "are lost: --use_cache keeps them"
-        logger.warning("Interrupted: scores of %d of %d conversations %s.", self._conversations, len(self._texts), kept)
+        logger.warning(
+            "Interrupted: scores of %d of %d conversations %s.", self._conversations, len(self._texts), what_is_left
+        )

@@ -3,7 +3,7 @@
 import logging
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 
@@ -32,6 +32,7 @@ class _Underway:
     Attributes:
         pack: the pack.
         size: its tokens with padding.
+        reads: of each conversation, how many tokens are read for it.
         place: of each read, one conversation's after another's, its row in `values`.
         values: (tokens that are read, k), the head's numbers, maybe not there yet.
         done: when they are, on a GPU.
@@ -39,6 +40,7 @@ class _Underway:
 
     pack: Pack
     size: int
+    reads: list[int]
     place: torch.Tensor
     values: torch.Tensor
     done: torch.cuda.Event | None
@@ -78,7 +80,6 @@ class TreeScorer:
         self._last_layer = None if compiled else LastLayer(decoder)
         self._at_once = 2 if device.type == "cuda" else 1  # a GPU computes one pack while the next is prepared
         self._halved = False
-        self._reads: dict[int, list[int]] = {}  # of each conversation of a run, the positions that its head reads
 
     def settings(self) -> dict[str, object]:
         """How it scores, for the results file."""
@@ -99,9 +100,9 @@ class TreeScorer:
         waiting: deque[Pack] = deque()
         underway: deque[_Underway] = deque()
         not_finite: list[Scored] = []  # they end the run: what can be scored beside them comes first
-        self._reads.clear()
-        coming = ahead(self._packs(conversations))
-        with self._attention_in_place(), closing(coming):
+        reads: dict[int, list[int]] = {}  # of each conversation, the positions that its head reads
+        coming = ahead(self._packs(conversations, reads))
+        with closing(coming):
             while True:
                 if not waiting and not (underway and not_finite):
                     yield from not_finite
@@ -111,7 +112,7 @@ class TreeScorer:
                     pack = waiting.popleft()
                     if self._halved and len(pack) > self.budget and not pack.is_single:
                         waiting.extendleft(reversed(self._divide(pack)))
-                    elif started := self._start_if_memory(pack):
+                    elif started := self._start_if_memory(pack, reads):
                         underway.append(started)
                     else:
                         while underway:
@@ -123,14 +124,14 @@ class TreeScorer:
                 elif not not_finite:
                     return
 
-    def _packs(self, conversations: Conversations) -> Iterator[list[Pack]]:
+    def _packs(self, conversations: Conversations, reads: dict[int, list[int]]) -> Iterator[list[Pack]]:
         pieces = chunks(conversations.texts, _CHARACTERS * self.budget)
         left: dict[int, tuple[int, ...]] = {}
         for n, piece in enumerate(pieces, 1):
             for i, ids in zip(piece, conversations.encode(piece), strict=True):
-                self._reads[i] = list(self.head.positions(ids))
+                reads[i] = self.head.reads(ids)
                 # what follows the last token that is read can't change it
-                left[i] = tuple(ids[: max(self._reads[i]) + 1])
+                left[i] = tuple(ids[: max(reads[i]) + 1])
             packs = pack_conversations(left, self.budget, strict=self._halved)
             # the smallest is filled up from the next piece
             rest = packs.pop() if n < len(pieces) else None
@@ -150,21 +151,21 @@ class TreeScorer:
         step = -(-step // BLOCK) * BLOCK
         return -(-len(pack) // step) * step
 
-    def _start_if_memory(self, pack: Pack) -> _Underway | None:
+    def _start_if_memory(self, pack: Pack, reads: Mapping[int, list[int]]) -> _Underway | None:
         try:
-            return self._start(pack)
+            return self._start(pack, [reads[conversation] for conversation in pack.conversations])
         except RuntimeError as error:
             if not should_reduce_batch_size(error):
                 raise
         return None  # out here, nothing holds the tensors of the attempt any more
 
     @torch.inference_mode()
-    def _start(self, pack: Pack) -> _Underway:
+    def _start(self, pack: Pack, reads: list[list[int]]) -> _Underway:
         size = self._size(pack)
         mask = TreeMask(pack, self.model.config, size, self.device)
         padding = [0] * (size - len(pack))
-        reads = [pack.node(i, at) for i, key in enumerate(pack.conversations) for at in self._reads[key]]
-        nodes, place = torch.tensor(reads).unique(return_inverse=True)
+        read = [pack.node(i, position) for i, positions in enumerate(reads) for position in positions]
+        nodes, place = torch.tensor(read).unique(return_inverse=True)
         nodes = send(nodes, self.device)
         arguments = {
             "input_ids": send(torch.tensor([pack.tokens + padding]), self.device),
@@ -172,24 +173,23 @@ class TreeScorer:
             "use_cache": False,
             **self._attention.arguments(mask, self.autocast or self.model.dtype),
         }
-        with torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None):
+        autocast = torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None)
+        with self._attention_in_place(), autocast:
             with self._last_layer.reading(nodes, size) if self._last_layer else nullcontext():
                 hidden = self._decoder(**arguments).last_hidden_state
             values = self.head.read(hidden[0, nodes.to(hidden.device)])
         if values.device.type != "cuda":
-            return _Underway(pack, size, place, values, None)
+            return _Underway(pack, size, list(map(len, reads)), place, values, None)
         # a copy that need not wait for the next pack; the event belongs to the stream that copies
         host = torch.empty(values.shape, pin_memory=True).copy_(values, non_blocking=True)
         done = torch.cuda.Event()
         done.record(torch.cuda.current_stream(values.device))
-        return _Underway(pack, size, place, host, done)
+        return _Underway(pack, size, list(map(len, reads)), place, host, done)
 
     def _finish(self, started: _Underway, waiting: deque[Pack], not_finite: list[Scored]) -> Iterator[Scored]:
         if started.done is not None:
             started.done.synchronize()
-        pack = started.pack
-        reads = [len(self._reads[conversation]) for conversation in pack.conversations]
-        scores = self.head.rewards(started.values[started.place], reads)
+        pack, scores = started.pack, self.head.rewards(started.values[started.place], started.reads)
         lengths = [len(ids) for ids in pack.sequences]
         scored = Scored(pack.conversations, scores, lengths, len(pack), started.size - len(pack))
         if all(map(math.isfinite, scores)):
@@ -227,7 +227,7 @@ class TreeScorer:
 
     @contextmanager
     def _attention_in_place(self) -> Iterator[None]:
-        """Have the model attend to trees; a caller's own model must be as it was afterwards."""
+        """Have the model attend to trees for one pack; between packs it is as it was, for its owner and other runs."""
         before = self.model.config._attn_implementation
         self.model.set_attn_implementation(self._attention.implementation)
         try:

@@ -43,7 +43,9 @@ def main(arguments: list[str]) -> None:
 def environment() -> dict:
     """What is installed and registered. Imports the host, but no model."""
     discovery.register()
-    from skywork_rb_plugin.host import model_registry
+    from skywork_rb_plugin.host import discovered_models, model_registry
+
+    registered = {*model_registry, *discovered_models()}
 
     startup = sys.modules.get("_skywork_rb_plugin_startup")
     return {
@@ -53,7 +55,7 @@ def environment() -> dict:
         "task_folder": str(discovery.task_folder()),
         "settings": {name: os.environ.get(name) for name in _SETTINGS},
         "models": {
-            name: {"class": target, "registered": name in model_registry} for name, target in discovery.MODELS.items()
+            name: {"class": target, "registered": name in registered} for name, target in discovery.MODELS.items()
         },
         "versions": {name: _version(name) for name in _PACKAGES},
         "python": {"version": sys.version.split()[0], "folder": sys.prefix},

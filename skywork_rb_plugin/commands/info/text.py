@@ -19,8 +19,19 @@ def overview(catalogue: Catalogue) -> list[str]:
     lines = [_line(header, widths)]
     for item, row in zip(catalogue.benchmarks, rows, strict=True):
         lines += [_line(row, widths), *(_members(item) if isinstance(item, Group) else [])]
+    unknown = ["  -: how many rows the published benchmark has is not stated in its YAMLs"]
     states = [f"  {state:{max(map(len, STATES))}}  {meaning}" for state, meaning in STATES.items()]
-    return [*lines, "", "tags:", *_wrapped("", [tag.name for tag in catalogue.tags], "  "), "", "data:", *states]
+    return [
+        *lines,
+        "",
+        "tags:",
+        *_wrapped("", [tag.name for tag in catalogue.tags], "  "),
+        "",
+        "rows:",
+        *unknown,
+        "data:",
+        *states,
+    ]
 
 
 def in_full(item: Task | Group) -> list[str]:
