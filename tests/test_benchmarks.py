@@ -12,7 +12,7 @@ from test_rewardbench2 import official_rows
 
 from skywork_rb_plugin import Conversation, UserError
 from skywork_rb_plugin.discovery import task_folder
-from skywork_rb_plugin.metrics.sections import section_score, sections_score
+from skywork_rb_plugin.metrics.sections import SECTIONS, WEIGHTS, section_score, sections_score
 from skywork_rb_plugin.tasks.transcripts import chosen_and_rejected, messages_of
 
 SOURCES = ("mmlu-pro-law", "mmlu-pro-computer science", "livebench-reasoning", "livebench-math", "livecodebench")
@@ -162,20 +162,16 @@ def test_rm_bench(copies, task_manager):
 
 
 def test_m_rewardbench(copies, task_manager):
-    """Sections with RewardBench's weights in one task a language, the languages' plain mean, the subset's rows pooled."""
+    """Sections with the benchmark's own weights, one task a language, the languages' plain mean, the subset's rows pooled."""
     results, _ = evaluate(number, ["m_rewardbench"], task_manager)
-    golden = NUMBERS["golden"]
     # Hindi has each subset twice, once right and once wrong; the others each subset once, right where golden is above 0.9
     hindi, turkish = (results["results"][f"m_rewardbench_{name}"] for name in ("hin_Deva", "tur_Latn"))
     assert [hindi[f"{m},none"] for m in ("score", "chat", "chat_hard", "safety", "reasoning", "acc")] == [0.5] * 6
-    weights = {**NUMBERS["subset_counts"], "math-prm": 984}
-    sections = {}
-    for section, subsets in NUMBERS["sections"].items():
-        right = sum(weights[subset] for subset in subsets if golden["subsets"][subset] > 0.9)
-        sections[section] = right / sum(weights[subset] for subset in subsets)
-        assert turkish[f"{section.lower().replace(' ', '_')},none"] == pytest.approx(sections[section])
-    score = sum(sections.values()) / 4
-    assert turkish["score,none"] == pytest.approx(score)
+    # what get_scores of the authors' analysis/plot_utils.py (Cohere-Labs-Community/m-rewardbench) makes of these accuracies
+    sections = {"chat": 1.0, "chat_hard": 0.7051597051597052, "safety": 0.8165760869565217, "reasoning": 1.0}
+    score = 0.8804339480290567
+    assert {name: turkish[f"{name},none"] for name in sections} == pytest.approx(sections, abs=1e-12)
+    assert turkish["score,none"] == pytest.approx(score, abs=1e-12)
     assert turkish["score_stderr,none"] == "N/A"
     assert results["groups"]["m_rewardbench"]["score,none"] == pytest.approx((0.5 + 22 * score) / 23)
 
@@ -184,14 +180,16 @@ def test_sections_of_the_published_table():
     """23 subset accuracies of a published model give its published sections and score."""
     golden = NUMBERS["golden"]
     rows = list(golden["subsets"].items())
-    assert sections_score(rows) == pytest.approx(golden["overall"], abs=1e-12)
+    assert sections_score(SECTIONS, rows) == pytest.approx(golden["overall"], abs=1e-12)
+    # the same accuracies by the authors' script of M-RewardBench
+    assert sections_score(WEIGHTS["m_rewardbench"], rows) == pytest.approx(0.9497378995481321, abs=1e-12)
     for section, score in golden["sections"].items():
-        assert section_score(section.lower().replace(" ", "_"), rows) == pytest.approx(score, abs=1e-12)
+        assert section_score(SECTIONS[section.lower().replace(" ", "_")], rows) == pytest.approx(score, abs=1e-12)
 
 
 def test_sections_without_rows_are_said(caplog):
     """Under --limit a section may have no row: it is left out of the mean and named."""
-    assert sections_score([("math-prm", 1.0), ("hep-go", 0.0)]) == 984 / (984 + 164)
+    assert sections_score(SECTIONS, [("math-prm", 1.0), ("hep-go", 0.0)]) == 984 / (984 + 164)
     assert "without chat, chat_hard, safety, of which there are no rows" in caplog.text
     with pytest.raises(ValueError, match="found 'news' in column 'source', expected one of alpacaeval-easy"):
         measure(row_of([1.0, 0.0], [0], source="news"), rule="rewardbench")

@@ -4,7 +4,7 @@ import functools
 import logging
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
 from skywork_rb_plugin.metrics.metric import Aggregation, Metric, Row
@@ -31,6 +31,21 @@ SECTIONS = {
     },
 }  # fmt: skip
 SUBSETS = {subset for weights in SECTIONS.values() for subset in weights}
+# Cohere-Labs-Community/m-rewardbench, analysis/plot_utils.py, EXAMPLE_COUNTS, where they are not RewardBench's
+M_REWARDBENCH = {
+    "alpacaeval-easy": 79, "alpacaeval-length": 79, "alpacaeval-hard": 76, "mt-bench-easy": 24, "mt-bench-med": 38,
+    "mt-bench-hard": 35, "llmbar-natural": 76, "llmbar-adver-neighbor": 124, "llmbar-adver-GPTInst": 87,
+    "llmbar-adver-GPTOut": 42, "llmbar-adver-manual": 43, "xstest-should-respond": 247, "donotanswer": 135,
+    "math-prm": 983, "hep-python": 163,
+}  # fmt: skip
+# rule -> section -> subset -> weight
+WEIGHTS = {
+    "rewardbench": SECTIONS,
+    "m_rewardbench": {
+        section: {subset: M_REWARDBENCH.get(subset, weight) for subset, weight in weights.items()}
+        for section, weights in SECTIONS.items()
+    },
+}
 
 
 def verdict(row: Row) -> tuple[str, float]:
@@ -45,46 +60,42 @@ def verdict(row: Row) -> tuple[str, float]:
     return subset, acc(row)
 
 
-def section_score(section: str, rows: Sequence[Sequence]) -> float:
-    """A section's accuracy: its subsets' accuracies, weighted by RewardBench's numbers of prompts; NaN without rows.
+def section_score(weights: Mapping[str, float], rows: Sequence[Sequence]) -> float:
+    """A section's accuracy: its subsets' accuracies by their weights; NaN without rows.
 
     allenai/reward-bench, rewardbench/utils.py, calculate_scores_per_section: subsets without rows are left out.
     """
     verdicts = defaultdict(list)
     for subset, right in rows:
-        if subset in SECTIONS[section]:
+        if subset in weights:
             verdicts[subset].append(right)
     if not verdicts:
         return math.nan
-    weighted = (fmean(right) * SECTIONS[section][subset] for subset, right in verdicts.items())
-    return math.fsum(weighted) / sum(SECTIONS[section][subset] for subset in verdicts)
+    weighted = (fmean(right) * weights[subset] for subset, right in verdicts.items())
+    return math.fsum(weighted) / sum(weights[subset] for subset in verdicts)
 
 
-def sections_score(rows: Sequence[Sequence]) -> float:
+def sections_score(sections: Mapping[str, Mapping[str, float]], rows: Sequence[Sequence]) -> float:
     """The plain mean of the sections, of those that have rows under --limit; the log says which are missing."""
-    scores = {section: section_score(section, rows) for section in SECTIONS}
+    scores = {section: section_score(weights, rows) for section, weights in sections.items()}
     found = [score for score in scores.values() if not math.isnan(score)]
     if missing := [section for section, score in scores.items() if math.isnan(score)]:
         logger.warning("RewardBench's score is without %s, of which there are no rows.", ", ".join(missing))
     return fmean(found)
 
 
+def _metrics(rule: str, what: str, whose: str) -> Iterator[Metric]:
+    """The score of a rule of WEIGHTS, and its sections."""
+    score = Aggregation(f"{rule}_sections", functools.partial(sections_score, WEIGHTS[rule]))
+    description = f"{what}: the plain mean of RewardBench's four sections, by a column `source`"
+    yield Metric("score", verdict, description, aggregation=score, rule=rule)
+    for section, weights in WEIGHTS[rule].items():
+        description = f"accuracy in {section.replace('_', ' ').title()}, its subsets with {whose} weights"
+        part = Aggregation(f"{rule}_{section}", functools.partial(section_score, weights))
+        yield Metric(section, verdict, description, aggregation=part, rule=rule)
+
+
 METRICS = (
-    Metric(
-        "score",
-        verdict,
-        "RewardBench in one task: the plain mean of its four sections, by a column `source`",
-        aggregation=Aggregation("rewardbench_sections", sections_score),
-        rule="rewardbench",
-    ),
-    *(
-        Metric(
-            section,
-            verdict,
-            f"accuracy in {section.replace('_', ' ').title()}, its subsets with RewardBench's weights",
-            aggregation=Aggregation(f"rewardbench_{section}", functools.partial(section_score, section)),
-            rule="rewardbench",
-        )
-        for section in SECTIONS
-    ),
+    *_metrics("rewardbench", "RewardBench in one task", "RewardBench's"),
+    *_metrics("m_rewardbench", "M-RewardBench, one language", "M-RewardBench's"),
 )
