@@ -1,6 +1,7 @@
 """`python -m skywork_rb_plugin …` is `lm_eval …` with the plugin registered, and has commands of our own."""
 
 import difflib
+import os
 import sys
 
 from skywork_rb_plugin import commands, discovery
@@ -21,8 +22,12 @@ def main() -> None:
         show_user_errors_plainly()
         try:
             commands.run(word, rest)
+            sys.stdout.flush()
         except KeyboardInterrupt:
             sys.exit(130)
+        except BrokenPipeError:  # `… | head` reads no further; what is left must not be written at exit either
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
         return
     if word in ("-h", "--help"):
         print(overview())

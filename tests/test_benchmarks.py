@@ -138,6 +138,18 @@ def test_judgebench(copies, task_manager):
     assert results["groups"]["judgebench"]["acc,none"] == 0.75
 
 
+def test_judgebench_has_two_overall_numbers(copies, task_manager):
+    """All pairs alike, as its authors, and the mean of four categories, as the papers on Skywork-Reward."""
+
+    def score(context, response):
+        return number(context, response) * (1 if "mmlu" in context else -1)
+
+    # knowledge has 8 pairs of which 6 are right, the three others 4 of which 1 is
+    for name, expected in (("judgebench", (6 + 3) / 20), ("judgebench-categories", (0.75 + 3 * 0.25) / 4)):
+        results, _ = evaluate(score, [name], task_manager)
+        assert results["groups"][name]["acc,none"] == pytest.approx(expected)
+
+
 def test_rm_bench(copies, task_manager):
     """Nine comparisons a row, in three classes; four domains, of which Safety pools the rows of its two parts."""
     results, _ = evaluate(number, ["rm_bench"], task_manager)

@@ -58,7 +58,8 @@ def test_rows_are_the_official_ones():
     counts = {f"rewardbench_{name.lower().replace('-', '_')}": rows for name, rows in NUMBERS["subset_counts"].items()}
     assert {name: task.rows for name, task in named["rewardbench"].tasks().items()} == counts
     assert named["rewardbench"].rows == 2985
-    assert named["rewardbench-with-priors"].rows is None
+    assert named["rewardbench-with-priors"].rows == 2985 + 6192 + 221 + 1741 + 9000
+    assert named["anthropic_hh_helpful_online"].rows is None
     assert named["rewardbench::reasoning"].weights == {"rewardbench_math_prm": 984}
 
 
@@ -162,8 +163,8 @@ def test_one_in_full(empty_cache, no_network, capsys):
     assert [task["rows"] for task in json.loads(capsys.readouterr().out)["members"]] == [100, 95, 95, 28, 40]
     main(["--task", "rewardbench_chat"])
     assert "members:\n    rewardbench_alpacaeval_easy" in capsys.readouterr().out
-    main(["--task", "prior_shp"])
-    assert "rows:    not stated\n  licence: as the sources\n" in capsys.readouterr().out
+    main(["--task", "anthropic_hh_helpful_online"])
+    assert "rows:    not stated\n  licence: MIT\n" in capsys.readouterr().out
     with pytest.raises(
         UserError, match=r"--task: found no .* 'rewardbnch' of this plugin, expected one such as rewardbench"
     ):

@@ -33,9 +33,11 @@ def test_metrics_equal_their_definitions(scores, data):
     indices = st.sets(st.integers(0, len(scores) - 1), min_size=1, max_size=len(scores) - 1)
     row = row_of(scores, data.draw(indices))
     pairs = [(scores[i], scores[j]) for i, j in row.pairs]
-    metrics = measure(row, "acc", "pair_acc", "margin", "ties", "bt_loss")
+    metrics = measure(row, "acc", "acc_half_ties", "pair_acc", "margin", "ties", "bt_loss")
     assert metrics["acc"] == float(all(good > other for good, other in pairs))
     assert metrics["pair_acc"] == sum(good > other for good, other in pairs) / len(pairs)
+    worst, best = min(good for good, _ in pairs), max(other for _, other in pairs)
+    assert metrics["acc_half_ties"] == (0.5 if worst == best else float(worst > best))
     assert metrics["margin"] == max(a for a, _ in pairs) - max(b for _, b in pairs)
     assert metrics["ties"] == float(min(a for a, _ in pairs) == max(b for _, b in pairs))
     losses = [-math.log(1 / (1 + math.exp(b - a))) for a, b in pairs]
@@ -58,7 +60,7 @@ def test_names_are_unique_among_the_metrics_of_a_task():
     keys = [(metric.row_type, metric.rule, metric.name) for metric in TABLE]
     assert len(set(keys)) == len(keys)
     assert metrics_of(Row)["acc"] is not metrics_of(Verdicts)["acc"]
-    assert rules_of(Row) == ["best_of", "ties", "rm_bench", "rewardbench"]
+    assert rules_of(Row) == ["best_of", "ties", "rm_bench", "rewardbench", "m_rewardbench"]
     assert rules_of(Row, "hard") == ["rm_bench"]
     assert rules_of(Verdicts) == []
 

@@ -83,10 +83,18 @@ def test_incomplete_pairs_do_not_count(caplog):
     pairs = [((2.0, [1.0]), ([3.0, 2.5], [1.0])), ((0.0, [1.0]), ([1.0, 1.0], [2.0]))]
     rows = rows_of(pairs)
     assert ties_score(rows[1:]) == pytest.approx(from_the_formulas(pairs[:1]))
-    assert "Ties: 1 of 3 prompts lack their partner (ref:N or tied:N) and do not count." in caplog.text
+    assert "Ties: 1 of 3 prompts lack their partner (ref:N or tied:N) and do not count here;" in caplog.text
     assert math.isnan(ties_score(rows[:1]))
-    with pytest.raises(ValueError, match="found id '17', expected ref:N or tied:N"):
-        measure(row_of([1.0, 0.0], [0], id="17"), rule="ties")
+    for wrong in ("17", "ref:", "tied:a1"):
+        with pytest.raises(ValueError, match=f"found id '{wrong}', expected ref:N or tied:N"):
+            measure(row_of([1.0, 0.0], [0], id=wrong), rule="ties")
+
+
+def test_ids_are_numbers():
+    """`ref:01` and `tied:1` are one pair, as in the official script, which compares integers."""
+    pair = [row_of([2.0, 1.0], [0], id="ref:01"), row_of([3.0, 2.5, 1.0], [0, 1], id="tied:1")]
+    values = [measure(row, "score", rule="ties")["score"] for row in pair]
+    assert ties_score(values) == pytest.approx(from_the_formulas([((2.0, [1.0]), ([3.0, 2.5], [1.0]))]))
 
 
 def official_rows():

@@ -13,6 +13,14 @@ def acc(row: Row) -> float:
     return float(min(row.chosen_scores) > max(row.rejected_scores))
 
 
+def acc_half_ties(row: Row) -> float:
+    """`acc`, but 0.5 where the worst preferred and the best other response score the same.
+
+    As the ratings of LLMBar are counted (princeton-nlp/LLMBar, LLMEvaluator/evaluate.py).
+    """
+    return 0.5 if ties(row) else acc(row)
+
+
 def pair_acc(row: Row) -> float:
     """The share of pairs whose better response outscores the worse one, strictly."""
     return sum(row.scores[better] > row.scores[worse] for better, worse in row.pairs) / len(row.pairs)
@@ -44,6 +52,7 @@ def _softplus(x: float) -> float:
 
 METRICS = (
     Metric("acc", acc, "every preferred response scores strictly higher than every other; a tie is wrong"),
+    Metric("acc_half_ties", acc_half_ties, "`acc` with half a point for a tie, as LLMBar counts ratings"),
     Metric("pair_acc", pair_acc, "share of pairs of a better and a worse response in the right order"),
     Metric("margin", margin, "best preferred score minus best other score"),
     Metric("ties", ties, "the worst preferred and the best other response score the same", higher_is_better=False),

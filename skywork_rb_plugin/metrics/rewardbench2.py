@@ -24,14 +24,14 @@ class TiesRow(NamedTuple):
     """What counts of one prompt of RewardBench 2's Ties; margins in units of the scores.
 
     Attributes:
-        number: N of the row's id, `ref:N` or `tied:N`.
+        number: N of the row's id, `ref:N` or `tied:N`; `ref:01` and `tied:1` belong together.
         tied: whether there are several correct answers that should score alike.
         accurate: whether every correct answer outscores every other.
         spread: the best correct answer's score minus the worst correct one's.
         gap: the worst correct answer's score minus the best wrong one's.
     """
 
-    number: str
+    number: int
     tied: bool
     accurate: bool
     spread: float
@@ -45,11 +45,11 @@ def ties_row(row: Row) -> TiesRow:
         ValueError: the row's id is neither `ref:N` nor `tied:N`.
     """
     kind, _, number = str(row.doc.get("id")).partition(":")
-    if kind not in ("ref", "tied") or not number:
+    if kind not in ("ref", "tied") or not number.isdecimal():
         raise ValueError(f"found id {row.doc.get('id')!r}, expected ref:N or tied:N")
     correct = row.chosen_scores
     gap = min(correct) - max(row.rejected_scores)
-    return TiesRow(number, kind == "tied", gap > 0, max(correct) - min(correct), gap)
+    return TiesRow(int(number), kind == "tied", gap > 0, max(correct) - min(correct), gap)
 
 
 def ties_score(rows: Sequence[Sequence]) -> float:
@@ -64,7 +64,10 @@ def ties_score(rows: Sequence[Sequence]) -> float:
     numbers = [number for tied, number in prompts if tied and (False, number) in prompts]
     if alone := len(prompts) - 2 * len(numbers):
         logger.warning(
-            "Ties: %d of %d prompts lack their partner (ref:N or tied:N) and do not count.", alone, len(prompts)
+            "Ties: %d of %d prompts lack their partner (ref:N or tied:N) and do not count here; the official script would "
+            "average accuracy over all of them.",
+            alone,
+            len(prompts),
         )
     if not numbers:
         return math.nan
