@@ -4,10 +4,11 @@ import datetime
 
 import pytest
 import torch
+import transformers
 from conftest import TEMPLATE, make_model, make_tokenizer, preference_task
 from rewards import PAIRS, TEXTS, load, scores, user
 
-from skywork_rb_plugin import Conversation, UserError
+from skywork_rb_plugin import Conversation, HFReward, UserError
 
 
 def test_one_bos_whether_template_tokenizer_or_both_add_it(models, tmp_path):
@@ -87,6 +88,23 @@ def test_template_that_reads_the_clock_is_said_and_recorded(tmp_path, caplog):
     assert "puts today's date" not in caplog.text
     assert fixed.get_model_info()["reward"]["chat_template_date"] is None
     assert scores(fixed, PAIRS) != scores(model, PAIRS)
+
+
+def test_a_model_that_would_see_the_same_of_two_responses_is_refused(models, tmp_path, caplog):
+    """A template without the response, a length of one token, a head of zeros: every pair would tie in silence."""
+    blind = TEMPLATE.replace("message['content'] }}<|end|>", "'' }}<|end|>")
+    with pytest.raises(
+        UserError, match=r"differ in their response the same text .*expected one that shows the response"
+    ):
+        load(make_model(tmp_path / "blind", tokenizer=make_tokenizer(template=blind)))
+    with pytest.raises(UserError, match="found max_length=1, which cuts two different responses to the same tokens"):
+        load(models["llama-3.1"], max_length=1)
+    assert "every pair ties" not in caplog.text
+    zeros = transformers.AutoModelForSequenceClassification.from_pretrained(models["llama-3.1"])
+    with torch.no_grad():
+        zeros.score.weight.zero_()
+    HFReward(pretrained=zeros, tokenizer=make_tokenizer())
+    assert "3 different short conversations all have the reward 0: is the head trained?" in caplog.text
 
 
 def test_contexts_of_the_hosts_own_tasks(models):

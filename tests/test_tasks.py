@@ -166,7 +166,7 @@ def test_not_finite_score_of_any_model_is_an_error(task_manager, tmp_path):
         ({"output_type": "generate_until"}, "found output_type 'generate_until', expected 'pairwise_preference'"),
         (
             {"metric_list": [{"metric": "bleu"}]},
-            "found metric 'bleu', expected one of acc, pair_acc, margin, ties, bt_loss",
+            "found metric 'bleu', expected one of acc, acc_half_ties, pair_acc, margin, ties, bt_loss",
         ),
         ({"metric_list": [{"metric": len}]}, "found metric <built-in function len>, expected one of acc"),
         ({"where": "a"}, "found where: a, expected {column: value}"),
@@ -186,6 +186,19 @@ def test_bad_yaml_gets_one_line(task_manager, tmp_path, settings, line):
         task_manager.load([preference_task(ROWS, tmp_path, **settings)])
     assert line in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_responses_after_different_prompts_are_pointed_out(tmp_path, task_manager, caplog):
+    """Message lists with user turns of their own are compared across prompts: said once, with the rows."""
+    ask = [{"role": "user", "content": "One?"}]
+    answer = [{"role": "assistant", "content": "yes"}]
+    rows = [
+        {"id": 4, "chosen": ask + answer, "rejected": [*ask, {"role": "assistant", "content": "no"}]},
+        {"id": 5, "chosen": ask + answer, "rejected": [{"role": "user", "content": "Two?"}, *answer]},
+    ]
+    evaluate(length, [preference_task(rows, tmp_path)], task_manager)
+    line = "mine: in 1 rows the responses follow different messages (row 1 (id 5)), expected one prompt for all"
+    assert caplog.text.count(line) == 1
 
 
 def test_equal_responses_are_pointed_out(tmp_path, task_manager, caplog):

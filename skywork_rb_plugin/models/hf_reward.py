@@ -85,6 +85,7 @@ class HFReward(RewardLM, HFLM):
             )
             self.renderer.vocabulary = getattr(self.model.get_input_embeddings(), "num_embeddings", None)
             self._probe = Rendered(self.renderer, self.renderer.render_all(PROBES))
+            self._refuse_blindness(chat_template)
             pad_id = self._pooling_pad_id()
             self._head = self.find_head(pad_id)
             self.renderer.append = self._head.append if self._head else ()
@@ -166,6 +167,23 @@ class HFReward(RewardLM, HFLM):
         super()._create_model(pretrained, peft=peft, **kwargs)
         self.AUTO_MODEL_CLASS = type(self).AUTO_MODEL_CLASS
         loader.check(self._model.config)
+
+    def _refuse_blindness(self, chat_template: str | None) -> None:
+        """Refuse what shows the model the same of two responses, so that every pair would tie.
+
+        Raises:
+            UserError: the chat template or the length is to blame.
+        """
+        one, other, *_ = self._probe.texts
+        if one == other:
+            raise UserError(
+                f"the chat template of {self._name} gives two conversations that differ in their response the same text "
+                f"{one[:80]!r}, expected one that shows the response; check chat_template={chat_template} in --model_args"
+            )
+        if len({tuple(ids) for ids in self._probe.encode([0, 1])}) == 1:
+            raise UserError(
+                f"found max_length={self.max_length}, which cuts two different responses to the same tokens; expected more"
+            )
 
     def _pooling_pad_id(self) -> int | None:
         eos = self.tokenizer.eos_token_id

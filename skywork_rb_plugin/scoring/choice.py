@@ -42,6 +42,11 @@ def choose_scorer(
         UserError: the model fails on these conversations, or `scoring` is `tree`, which can't work; the line says why.
     """
     expected, noise = _expectation(padded, probe)
+    if len(set(expected)) == 1:
+        logger.warning(
+            "%d different short conversations all have the reward %g: is the head trained? If all have it, every pair ties.",
+            len(expected), expected[0],
+        )  # fmt: skip
     if scoring == "padded":
         logger.info("Scoring in padded batches of %s.", padded.batch_size)
         return padded

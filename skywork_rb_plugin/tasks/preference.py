@@ -4,6 +4,7 @@ import functools
 import hashlib
 import logging
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -25,6 +26,10 @@ from skywork_rb_plugin.tasks.selection import select
 logger = logging.getLogger(f"lm_eval.{__name__}")
 
 register_metrics()
+
+# what is no error but worth a line: what was found in rows, and what was expected
+_EQUAL = ("a preferred response is the same as another one", "different ones: they count as wrong")
+_APART = ("the responses follow different messages", "one prompt for all: they are compared across prompts")
 
 
 class PreferenceTask(ConfigurableTask):
@@ -202,15 +207,15 @@ class PreferenceTask(ConfigurableTask):
             read = with_names(fields, self.config.serialize_function)
             reading = (sorted(read.items()), list(self.eval_docs), samples)
             tokenizer_name += "-" + hashlib.sha256(repr(reading).encode()).hexdigest()[:16]
-        self._equal: list[Mapping] = []
+        self._noted: dict[tuple[str, str], list[Mapping]] = defaultdict(list)
         super().build_all_requests(
             samples=samples, cache_requests=cache_requests, tokenizer_name=tokenizer_name, **kwargs
         )
-        if self._equal:
+        for (found, expected), docs in self._noted.items():
+            rows = ", ".join(map(self._row_of, docs[:3]))
             logger.warning(
-                "%s: in %d rows a preferred response is the same as another one (row %s), expected different ones: they "
-                "count as wrong (data: %s).",
-                self.task_name, len(self._equal), ", ".join(map(self._row_of, self._equal[:3])), self._origin,
+                "%s: in %d rows %s (row %s), expected %s (data: %s).",
+                self.task_name, len(docs), found, rows, expected, self._origin,
             )  # fmt: skip
 
     def fewshot_context(
@@ -242,6 +247,8 @@ class PreferenceTask(ConfigurableTask):
         pairs = list(zip(ctx, self.doc_to_choice(doc), strict=True))
         if not callable(self.config.process_results):
             self._note_equal(doc, pairs, self._preferred(doc))
+            if len(set(ctx)) > 1:
+                self._noted[_APART].append(doc)
         return [
             make_request(self, request_type="loglikelihood", doc=doc, arguments=pair, idx=i, **kwargs)
             for i, pair in enumerate(pairs)
@@ -249,7 +256,7 @@ class PreferenceTask(ConfigurableTask):
 
     def _note_equal(self, doc: Mapping, responses: list, preferred: list[int]) -> None:
         if {responses[i] for i in preferred} & {other for i, other in enumerate(responses) if i not in preferred}:
-            self._equal.append(doc)
+            self._noted[_EQUAL].append(doc)
 
     def process_results(self, doc: dict, results: list) -> dict[str, object]:
         """The document's metrics from the model's answers; what its sample log tells of them goes into `doc`."""
