@@ -100,7 +100,7 @@ def test_metrics_from_the_command_line(data_root, monkeypatch):
         assert results["groups"][group]["acc_norm,none"] == 1.0
         assert "ece,none" not in results["groups"][group]
     manager = TaskManager(include_path=str(task_folder()), include_defaults=False, metadata={"metrics": ["bleu"]})
-    with pytest.raises(UserError, match="--metadata metrics: found 'bleu', expected one of acc, pair_acc"):
+    with pytest.raises(UserError, match="--metadata metrics: found 'bleu', expected one of acc, acc_half_ties"):
         manager.load(["rewardbench_hep_go"])
 
 

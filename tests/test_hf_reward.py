@@ -10,6 +10,7 @@ import transformers
 from conftest import FAMILIES, make_model, make_tokenizer, preference_task
 from lm_eval.models.huggingface import HFLM
 from rewards import PAIRS, TEXTS, load, requests, scores, user
+from safetensors.torch import load_file, save_file
 
 from skywork_rb_plugin import HFReward, UserError
 
@@ -129,6 +130,19 @@ def test_language_model_is_no_reward_model(tmp_path):
     """transformers would fill the head with random numbers and go on."""
     folder = make_model(tmp_path / "lm", classifier=False)
     with pytest.raises(UserError, match=r"lacks score.weight \(LlamaForCausalLM\).* expected a reward model"):
+        load(folder)
+
+
+@pytest.mark.parametrize("name", ["v_head.summary.weight", "value_head.weight", "regression_layer.weight"])
+def test_a_head_of_another_name_is_named(tmp_path, name):
+    """Its owner has a reward model: no word of --model hf."""
+    folder = tmp_path / "lm"
+    make_model(folder, classifier=False)
+    weights = load_file(folder / "model.safetensors")
+    save_file({**weights, name: torch.zeros(1, 32)}, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(
+        UserError, match=rf"lacks score.weight .*\(it has {name} instead, a head that hf-reward does not"
+    ):
         load(folder)
 
 

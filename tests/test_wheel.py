@@ -82,5 +82,8 @@ def test_installed_wheel_is_seen_and_leaves_nothing(wheel, tmp_path):
     gone = call(python, "-c", "import lm_eval.models; print('fine')")
     assert gone.stdout.strip() == "fine"
     (tmp_path / "moved").rename(site / "skywork_rb_plugin")
+    (site / "_skywork_rb_plugin_startup.py").rename(tmp_path / "startup.py")
+    assert call(python, "-c", "pass").stderr == ""
+    (tmp_path / "startup.py").rename(site / "_skywork_rb_plugin_startup.py")
     call(*pip, "uninstall", "-y", "skywork-rb-plugin")
     assert sorted(site.rglob("*")) == before

@@ -26,7 +26,8 @@ class CheckedLoader:
         Raises:
             UserError: the checkpoint has more than one label.
         """
-        self.name, self.adapter, self.missing = name, adapter, set()
+        self.name, self.adapter = name, adapter
+        self.missing, self.unread = set(), set()  # weights that the checkpoint lacks, and has beside the model's
         is_classifier = any("SequenceClassification" in a for a in config.architectures or [])
         self._trusts_labels = is_classifier or bool(getattr(config, "auto_map", None))
         if is_classifier and not adapter:
@@ -44,6 +45,7 @@ class CheckedLoader:
             path, output_loading_info=True, **kwargs
         )
         self.missing |= set(report["missing_keys"])
+        self.unread |= {key for key in report["unexpected_keys"] if not key.startswith("lm_head.")}
         return model
 
     def check(self, config: transformers.PretrainedConfig) -> None:
@@ -57,9 +59,12 @@ class CheckedLoader:
             shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
             where = f"{self.name} and its adapter {self.adapter}" if self.adapter else self.name
             architecture = ", ".join(config.architectures or ["unknown architecture"])
+            advice = "a language model is scored with --model hf"
+            if self.unread:
+                advice = f"it has {', '.join(sorted(self.unread)[:3])} instead, a head that hf-reward does not read"
             raise UserError(
                 f"{where} lacks {shown} ({architecture}), so these would be random numbers; expected a reward model: a "
-                "*ForSequenceClassification checkpoint with one label (a language model is scored with --model hf)"
+                f"*ForSequenceClassification checkpoint with one label ({advice})"
             )
         check_labels(config, self.name)
 
