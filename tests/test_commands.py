@@ -82,3 +82,11 @@ def test_nobody_imports_the_commands():
             names = [alias.name for alias in node.names] if isinstance(node, (ast.Import, ast.ImportFrom)) else []
             module = (node.module or "") if isinstance(node, ast.ImportFrom) else ""
             assert not any("commands" in f"{module}.{name}".split(".") for name in names), file
+
+
+def test_a_reader_that_stops_reading_is_no_error():
+    """`… info | head` ends without a traceback."""
+    command = [sys.executable, "-m", "skywork_rb_plugin", "info"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""

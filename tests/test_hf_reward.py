@@ -1,5 +1,6 @@
 """hf-reward on tiny real models: what a score is, what is refused, what is recorded."""
 
+import inspect
 import json
 import math
 import shutil
@@ -13,6 +14,7 @@ from rewards import PAIRS, TEXTS, load, requests, scores, user
 from safetensors.torch import load_file, save_file
 
 from skywork_rb_plugin import HFReward, UserError
+from skywork_rb_plugin.models.options import check_names
 
 
 def by_hand(folder, messages):
@@ -131,6 +133,20 @@ def test_language_model_is_no_reward_model(tmp_path):
     folder = make_model(tmp_path / "lm", classifier=False)
     with pytest.raises(UserError, match=r"lacks score.weight \(LlamaForCausalLM\).* expected a reward model"):
         load(folder)
+
+
+def test_options_of_the_models_own_loading_are_handed_on(models):
+    """Names that only look like ours: transformers' own, and keys of the config."""
+    names = {"max_memory", "torch_dtype", "token", "device_map", *transformers.LlamaConfig().to_dict()}
+    check_names(names, {*inspect.signature(HFLM).parameters, *inspect.signature(HFReward).parameters})
+    assert load(models["llama-3.1"], rms_norm_eps=0.5).model.config.rms_norm_eps == 0.5
+
+
+def test_model_args_go_before_flags(models):
+    """The host's command line passes `--device cuda:0` where the user gave none."""
+    arguments = {"pretrained": models["llama-3.1"], "device": "cpu", "batch_size": 3, "scoring": "padded"}
+    model = HFReward.create_from_arg_obj(arguments, {"device": "cuda:99", "batch_size": 1, "max_batch_size": None})
+    assert (str(model.device), model.scorer.batch_size) == ("cpu", 3)
 
 
 @pytest.mark.parametrize("name", ["v_head.summary.weight", "value_head.weight", "regression_layer.weight"])

@@ -207,4 +207,9 @@ def test_a_backend_needs_nothing_of_the_host_s_own_loading(task_manager):
     results = simple_evaluate(model=model, tasks=["preference_demo_chat"], task_manager=task_manager, bootstrap_iters=0)
     assert results["config"]["reward"]["head"] == "length"
     assert 0 < results["results"]["preference_demo_chat"]["acc,none"] < 1
+    model.scorer.run = lambda conversations: (
+        scored for scored in Length().run(conversations) if scored.conversations != [1]
+    )
+    with pytest.raises(RuntimeError, match="scoring by length left 1 conversations without a reward"):
+        model.score([("Q", "one"), ("Q", "two")])
     assert set(model.fingerprint()) >= {"model", "attention", "chat template", "max length", "plugin"}

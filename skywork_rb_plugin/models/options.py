@@ -17,7 +17,7 @@ def check_names(given: Iterable[str], known: Collection[str]) -> None:
         UserError: names the nearest option.
     """
     for name in given:
-        if name not in known and (near := difflib.get_close_matches(name, known, 1, cutoff=0.8)):
+        if name not in known and (near := difflib.get_close_matches(name, known, 1, cutoff=0.85)):
             raise UserError(f"found {name} in --model_args, did you mean {near[0]}?")
 
 
