@@ -3,7 +3,7 @@
 import pytest
 import torch
 import transformers
-from conftest import make_model, make_tokenizer
+from conftest import FAMILIES, make_model, make_tokenizer
 from trees import CPU, family_of, rows, scores
 
 from skywork_rb_plugin import HFReward, UserError
@@ -31,22 +31,68 @@ def test_models_without_trees_get_padded_batches(tmp_path, caplog):
         HFReward(str(tmp_path), scoring="tree", **CPU)
 
 
+@pytest.fixture
+def all_before(monkeypatch):
+    """An attention that heeds no tree: every token sees all before it."""
+
+    def key_blocks(self, layer, repeats=1):
+        sees = torch.ones(self.size, self.size, dtype=torch.bool).tril()
+        return [KeyBlock(0, self.size, torch.arange(self.size), sees.repeat(repeats, 1))]
+
+    monkeypatch.setattr(TreeMask, "key_blocks", key_blocks)
+
+
 @pytest.mark.parametrize(("dtype", "spread"), [("float32", 0.2), ("float32", 0.02), ("bfloat16", 0.2)])
-def test_a_model_that_ignores_the_tree_is_found_out(tmp_path, monkeypatch, caplog, dtype, spread):
-    """The scores of some short conversations are compared with padded batches before any is trusted."""
+def test_a_model_that_ignores_the_tree_is_found_out(tmp_path, all_before, caplog, dtype, spread):
+    """Some short conversations are tried in a tree and alone before any score is trusted."""
     folder = make_model(tmp_path, initializer_range=spread)
-
-    def all_before(self, layer):
-        return [
-            KeyBlock(0, self.size, torch.arange(self.size), torch.ones(self.size, self.size, dtype=torch.bool).tril())
-        ]
-
-    monkeypatch.setattr(TreeMask, "key_blocks", all_before)
     model = HFReward(folder, dtype=dtype, **CPU)
-    assert "Prefix trees do not work with prefix_tree: score" in caplog.text
+    assert "Prefix trees do not work with prefix_tree: hidden states off by" in caplog.text
     assert model.get_model_info()["reward"]["attention"] == "sdpa"  # the next best way
     padded = scores(HFReward(folder, dtype=dtype, scoring="padded", **CPU), rows(3))
     assert scores(model, rows(3)) == pytest.approx(padded, abs=1e-5 if dtype == "float32" else 0.05)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_rounding_is_told_from_mistakes(tmp_path, dtype, all_before, monkeypatch):
+    """Of random models in half precision every right tree is taken and every one that heeds nothing is refused.
+
+    Rounding moves the rewards of some of these by more than what no tree at all does to the rewards of others.
+    """
+    folders = [
+        make_model(
+            tmp_path / f"{family}-{spread}-{layers}", family, initializer_range=spread, num_hidden_layers=layers,
+            hidden_size=64, head_dim=16,
+        )
+        for family in FAMILIES
+        for spread in (0.02, 0.1, 0.3)
+        for layers in (2, 6)
+    ]  # fmt: skip
+
+    def attentions(scoring):
+        return {HFReward(folder, dtype=dtype, scoring=scoring, **CPU).scorer.attention for folder in folders}
+
+    assert "prefix_tree" not in attentions("auto")
+    monkeypatch.undo()
+    assert attentions("tree") == {"prefix_tree"}
+
+
+def test_a_head_that_the_model_itself_does_not_use_is_found_out(tmp_path, monkeypatch, caplog):
+    """A model whose own forward makes something else of its logit is scored by that forward."""
+    caplog.set_level("INFO", logger="lm_eval")
+    folder = make_model(tmp_path)
+    forward = transformers.LlamaForSequenceClassification.forward
+
+    def halved(self, *args, **kwargs):
+        output = forward(self, *args, **kwargs)
+        output.logits = output.logits / 2
+        return output
+
+    before = scores(HFReward(folder, **CPU), rows(3))
+    monkeypatch.setattr(transformers.LlamaForSequenceClassification, "forward", halved)
+    model = HFReward(folder, **CPU)
+    assert "its hidden states give a short conversation the reward" in caplog.text
+    assert scores(model, rows(3)) == pytest.approx([score / 2 for score in before], abs=1e-5)
 
 
 def test_what_depends_on_more_than_the_tree_is_refused(tmp_path):
@@ -70,7 +116,7 @@ def test_an_attention_that_was_asked_for_and_fails_is_one_line(models, monkeypat
     def broken(self, pack, reads):
         raise NotImplementedError("no compiler\nand pages of why")
 
-    monkeypatch.setattr(TreeScorer, "_start", broken)
+    monkeypatch.setattr(TreeScorer, "states", broken)
     with pytest.raises(UserError) as error:
         HFReward(models["qwen-3"], attn_implementation="eager", **CPU)
     assert str(error.value).endswith(

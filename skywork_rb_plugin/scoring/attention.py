@@ -1,78 +1,18 @@
-"""How a model attends within packs: FlexAttention, dense masks, or attention over blocks of keys, written here.
+"""Which attention a model runs with: within packs, and as it is loaded."""
 
-Dense masks cost the square of a pack's length although a token sees few others. FlexAttention skips what no token of a
-block sees, but needs a compiler for the device; `attend_by_blocks` skips it with plain tensor operations.
-"""
-
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 import transformers
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.attention.flex_attention import flex_attention
 
 from skywork_rb_plugin.errors import UserError
+from skywork_rb_plugin.scoring.attend import BY_BLOCKS, BY_FLEX, compiled_apart
 from skywork_rb_plugin.scoring.masks import TreeMask, layer_windows
 
-BY_BLOCKS = "prefix_tree"  # our name among transformers' attention implementations
 _MASKS = {"sdpa": "dense", "eager": "dense", "flex_attention": "flex", BY_BLOCKS: "blocks"}
-
-
-def attend_by_blocks(
-    module: torch.nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: None,
-    scaling: float | None = None,
-    softcap: float | None = None,
-    prefix_tree: TreeMask | None = None,
-    **kwargs,
-) -> tuple[torch.Tensor, None]:
-    """Attention of one pack, each block of queries over the keys that it sees; an attention function of transformers.
-
-    Args:
-        module: the attention layer.
-        query: (1, heads, tokens, size per head).
-        key: (1, key-value heads, tokens, size per head).
-        value: (1, key-value heads, tokens, size per head).
-        attention_mask: not used.
-        scaling: factor of the logits; default: 1 / sqrt(size per head).
-        softcap: logits become `softcap * tanh(logits / softcap)` (transformers, models/gemma2/modeling_gemma2.py).
-        prefix_tree: who sees whom.
-        kwargs: what other attention functions take.
-
-    Returns:
-        (1, tokens, heads, size per head), and no weights.
-
-    Raises:
-        NotImplementedError: the model's attention needs more than this.
-    """
-    if prefix_tree is None:
-        raise NotImplementedError("the model does not hand on what its attention is called with")
-    if kwargs.get("s_aux") is not None or kwargs.get("position_bias") is not None:
-        raise NotImplementedError("attention sinks and position biases")
-    repeats = query.shape[1] // key.shape[1]
-    attend = _soft_capped(softcap) if softcap is not None else scaled_dot_product_attention
-    scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-    attended = []
-    for block in prefix_tree.key_blocks(module.layer_idx):
-        keys = key[:, :, block.keys].repeat_interleave(repeats, dim=1)
-        values = value[:, :, block.keys].repeat_interleave(repeats, dim=1)
-        queries = query[:, :, block.start : block.stop]
-        attended.append(attend(queries, keys, values, attn_mask=block.sees, scale=scaling))
-    return torch.cat(attended, dim=2).transpose(1, 2).contiguous(), None
-
-
-def _soft_capped(softcap: float):
-    def attend(query, key, value, attn_mask, scale):
-        logits = torch.tanh(query @ key.transpose(-1, -2) * (scale / softcap)) * softcap
-        weights = logits.masked_fill(~attn_mask, -torch.inf).softmax(-1, dtype=torch.float32)
-        return weights.to(query.dtype) @ value
-
-    return attend
-
-
-transformers.AttentionInterface.register(BY_BLOCKS, attend_by_blocks)
 
 
 @dataclass(frozen=True)
@@ -80,12 +20,22 @@ class TreeAttention:
     """One way to attend within packs.
 
     Attributes:
-        implementation: its name among transformers' attention implementations.
+        implementation: its name for users: transformers', or ours.
         fixed_shapes: whether packs must be padded to few sizes, because something is compiled for each.
     """
 
     implementation: str
     fixed_shapes: bool = False
+
+    @property
+    def registered(self) -> str:
+        """Its name among transformers' attention implementations."""
+        return BY_FLEX if self.implementation == "flex_attention" else self.implementation
+
+    @functools.cached_property
+    def flex(self) -> Callable:
+        """FlexAttention for the one model."""
+        return compiled_apart(flex_attention)
 
     def arguments(self, mask: TreeMask, dtype: torch.dtype) -> dict:
         """What the decoder is called with to attend so."""
@@ -93,7 +43,7 @@ class TreeAttention:
         if kind == "blocks":
             return {"attention_mask": None, "prefix_tree": mask}
         if kind == "flex":
-            return {"attention_mask": mask.flex()}
+            return {"attention_mask": mask.flex(), "flex": self.flex}
         return {"attention_mask": mask.dense(torch.bool if self.implementation == "sdpa" else dtype)}
 
 

@@ -1,13 +1,15 @@
-"""How many tokens a pack may hold, when the user leaves it to us."""
+"""Memory: how many tokens a pack may hold when the user leaves it to us, and which errors say that there is none left."""
 
 import psutil
 import torch
 import transformers
+from accelerate.utils.memory import should_reduce_batch_size
 
 from skywork_rb_plugin.scoring.masks import BLOCK
 
-# on a CPU throughput was flat from 1024 to 4096 (docs/performance.md); on CUDA not measured yet: little is repeated there
-_LARGEST = {"cuda": 8192, "other": 2048}
+# on a CPU throughput was flat from 1024 to 4096 (docs/performance.md); FlexAttention skips what nobody sees, while dense
+# masks of 8192 tokens put a quarter of all operations into pairs that are masked
+_LARGEST = {"flex_attention": 8192, "other": 2048}
 _SMALLEST = 4 * BLOCK
 # of the free memory, for activations: what allocators and kernels need besides is not known
 _SHARE = 0.5
@@ -15,7 +17,7 @@ _SHARE = 0.5
 
 def automatic_budget(model: transformers.PreTrainedModel, implementation: str, device: torch.device) -> int:
     """Tokens per pack: the most that is useful, halved until an estimate of the activations fits the free memory."""
-    budget = _LARGEST.get(device.type, _LARGEST["other"])
+    budget = _LARGEST["other"] if device.type == "cpu" else _LARGEST.get(implementation, _LARGEST["other"])
     free = _SHARE * free_memory(device)
     while budget > _SMALLEST and activation_bytes(model, implementation, budget) > free:
         budget //= 2
@@ -43,3 +45,11 @@ def activation_bytes(model: transformers.PreTrainedModel, implementation: str, t
     linear = tokens * (10 * width + 3 * experts * feed_forward) * size
     per_pair = {"sdpa": 1 + size, "eager": size + heads * (2 * size + 4)}.get(implementation, 0)
     return linear + tokens * tokens * per_pair
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether it says so: as accelerate knows it, or as CUDA and cuBLAS do where torch's allocator was not asked."""
+    texts = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+    if isinstance(error, torch.OutOfMemoryError) or should_reduce_batch_size(error):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in texts)

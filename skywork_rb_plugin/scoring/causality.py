@@ -20,7 +20,7 @@ def causal_model(model: torch.nn.Module, max_length: int) -> transformers.PreTra
     """
     inner = unwrapped(model)
     config = inner.config.get_text_config()
-    if getattr(config, "is_causal", True) is False or getattr(config, "use_bidirectional_attention", False):
+    if looks_ahead(config):
         raise UserError("found attention in both directions, expected a causal decoder")
     for kind, length in _growing_ropes(config):
         if max_length > length:
@@ -29,6 +29,11 @@ def causal_model(model: torch.nn.Module, max_length: int) -> transformers.PreTra
                 f"{length} tokens; with max_length={length} they don't"
             )
     return inner
+
+
+def looks_ahead(config: transformers.PretrainedConfig) -> bool:
+    """Whether tokens of a decoder see those after them."""
+    return getattr(config, "is_causal", True) is False or bool(getattr(config, "use_bidirectional_attention", False))
 
 
 def unwrapped(model: torch.nn.Module) -> transformers.PreTrainedModel:

@@ -4,25 +4,34 @@ Everywhere token q sees token k when `k <= q < subtree_ends[k]` and, in a layer 
 `depths[q] - depths[k] < window` (transformers, masking_utils.py, sliding_window_overlay, with depths for positions).
 """
 
+import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+import numpy as np
 import torch
 import transformers
+from torch.nn.attention.flex_attention import BlockMask
 
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.scoring.prefix_tree import Pack
 
-if TYPE_CHECKING:
-    from torch.nn.attention.flex_attention import BlockMask
-
 BLOCK = 128  # tokens; the only block size that FlexAttention supports everywhere
 _EVERY_LAYER = "every layer"
+# blocks as the backward pass wants them are not needed; torch before 2.11 always makes them
+_NO_BACKWARD = (
+    {"compute_q_blocks": False} if "compute_q_blocks" in inspect.signature(BlockMask.from_kv_blocks).parameters else {}
+)
 
 
 def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     """A tensor of the CPU on the device; on a GPU without waiting for what it computes."""
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
+def padded(values: np.ndarray, size: int) -> np.ndarray:
+    """The values, followed by zeros up to `size`."""
+    return np.pad(values, (0, size - len(values)))
 
 
 def layer_windows(config: transformers.PretrainedConfig) -> dict[str, int | None]:
@@ -42,7 +51,10 @@ def layer_windows(config: transformers.PretrainedConfig) -> dict[str, int | None
 
 
 class KeyBlock(NamedTuple):
-    """Queries `start` to `stop` of a pack, the keys that any of them sees, and which sees which: (queries, keys)."""
+    """Queries `start` to `stop` of a pack, the keys that any of them sees, and which sees which: (queries, keys).
+
+    The queries in `sees` are repeated for each head that shares the keys.
+    """
 
     start: int
     stop: int
@@ -63,11 +75,11 @@ class TreeMask:
     def __init__(self, pack: Pack, config: transformers.PretrainedConfig, size: int, device: torch.device) -> None:
         self.size, self.device, self._windows = size, device, layer_windows(config)
         self._kinds = getattr(config.get_text_config(), "layer_types", None)
-        padding = size - len(pack)
-        self.depths = torch.tensor(pack.depths + [0] * padding)
-        self.subtree_ends = torch.tensor(pack.subtree_ends + list(range(len(pack) + 1, size + 1)))
+        self.depths = torch.from_numpy(padded(pack.depths, size))
+        ends = np.concatenate([pack.subtree_ends, np.arange(len(pack) + 1, size + 1, dtype=np.int32)])
+        self.subtree_ends = torch.from_numpy(ends)
         self._there = {torch.device("cpu"): (self.subtree_ends, self.depths)}
-        self._key_blocks: dict[int | None, list[KeyBlock]] = {}
+        self._key_blocks: dict[tuple[int | None, int], list[KeyBlock]] = {}
 
     def dense(self, dtype: torch.dtype) -> torch.Tensor | dict[str, torch.Tensor]:
         """Masks (1, 1, size, size): True where a token is seen or, of a float `dtype`, 0 there and its minimum elsewhere."""
@@ -81,23 +93,23 @@ class TreeMask:
 
         return self._for_model(mask)
 
-    def flex(self) -> "BlockMask | dict[str, BlockMask]":
+    def flex(self) -> BlockMask | dict[str, BlockMask]:
         """BlockMasks for FlexAttention, made from what is known of each block; `size` must be a multiple of 128."""
         return self._for_model(self._block_mask)
 
-    def key_blocks(self, layer: int) -> list[KeyBlock]:
-        """Blocks of 128 queries with the keys that a layer's attention lets them see."""
+    def key_blocks(self, layer: int, repeats: int = 1) -> list[KeyBlock]:
+        """Blocks of 128 queries, `repeats` times each, with the keys that a layer's attention lets them see."""
         window = self._windows[self._kinds[layer] if self._kinds else _EVERY_LAYER]
-        if window not in self._key_blocks:
-            self._key_blocks[window] = self._find_key_blocks(window)
-        return self._key_blocks[window]
+        if (window, repeats) not in self._key_blocks:
+            self._key_blocks[window, repeats] = self._find_key_blocks(window, repeats)
+        return self._key_blocks[window, repeats]
 
     def _for_model(self, make: Callable[[int | None], object]):
         """One mask, or a dict of them for a model with several kinds of layers."""
         masks = {kind: make(window) for kind, window in self._windows.items()}
         return masks if self._kinds else masks[_EVERY_LAYER]
 
-    def _find_key_blocks(self, window: int | None) -> list[KeyBlock]:
+    def _find_key_blocks(self, window: int | None, repeats: int) -> list[KeyBlock]:
         tokens = torch.arange(self.size)
         sees = self._rule(window, tokens.device)
         blocks = []
@@ -107,19 +119,20 @@ class TreeMask:
             candidates = tokens[:stop][self.subtree_ends[:stop] > start]
             seen = sees(None, None, queries[:, None], candidates[None, :])
             used = seen.any(0)
-            blocks.append(KeyBlock(start, stop, candidates[used].to(self.device), seen[:, used].to(self.device)))
+            of_heads = seen[:, used].repeat(repeats, 1)
+            blocks.append(KeyBlock(start, stop, candidates[used].to(self.device), of_heads.to(self.device)))
         return blocks
 
-    def _block_mask(self, window: int | None) -> "BlockMask":
-        from torch.nn.attention.flex_attention import BlockMask
-
+    def _block_mask(self, window: int | None) -> BlockMask:
         some, every = self._block_states(window)
         lists = []
         for blocks in (some & ~every, every):
             # the indices of the blocks that count first, in order
             lists += [blocks.sum(-1, dtype=torch.int32), (~blocks).to(torch.int8).argsort(dim=-1, stable=True).int()]
         lists = [send(tensor[None, None], self.device) for tensor in lists]
-        return BlockMask.from_kv_blocks(*lists, BLOCK_SIZE=BLOCK, mask_mod=self._rule(window, self.device))
+        return BlockMask.from_kv_blocks(
+            *lists, BLOCK_SIZE=BLOCK, mask_mod=self._rule(window, self.device), **_NO_BACKWARD
+        )
 
     def _block_states(self, window: int | None) -> tuple[torch.Tensor, torch.Tensor]:
         """Of each (query block, key block): may some pair see each other (never wrongly False), and does every pair."""

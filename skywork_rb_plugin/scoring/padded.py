@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
+import numpy as np
 import torch
 from accelerate.utils import find_executable_batch_size
 
@@ -11,7 +12,8 @@ from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.heads.head import Head
 from skywork_rb_plugin.host import Collator
 from skywork_rb_plugin.scoring.batches import Conversations, Scored
-from skywork_rb_plugin.scoring.causality import unwrapped
+from skywork_rb_plugin.scoring.budget import out_of_memory
+from skywork_rb_plugin.scoring.causality import looks_ahead, unwrapped
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
 
@@ -87,45 +89,70 @@ class PaddedScorer:
     @torch.inference_mode()
     def score(self, batch: Sequence[Sequence[int]]) -> list[float]:
         """Scores of one batch of token ids, cast to float32 from the model's dtype."""
-        filler = self._unused_id(batch) if self.pad_id is None else self.pad_id
-        width = max(len(ids) for ids in batch)
-        input_ids = torch.full((len(batch), width), filler, dtype=torch.long)
-        attention_mask = torch.zeros_like(input_ids)
-        for row, ids in enumerate(batch):
-            input_ids[row, : len(ids)] = torch.tensor(ids, dtype=torch.long)
-            attention_mask[row, : len(ids)] = 1
-        inputs = {"input_ids": input_ids.to(self.device), "attention_mask": attention_mask.to(self.device)}
-        with torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None):
+        with self._autocast():
             if self.head is None or self.head.own_logits:
-                return self._own_logits(inputs, filler)
-            return self._read(inputs, batch)
+                return self._own_logits(batch)
+            return self.head.rewards(self.head.read(self._hidden(batch)), [len(self.head.reads(ids)) for ids in batch])
 
-    def _own_logits(self, inputs: dict[str, torch.Tensor], filler: int) -> list[float]:
+    @torch.inference_mode()
+    def states(self, ids: Sequence[int]) -> torch.Tensor:
+        """The hidden states that the head reads in one conversation, (reads, hidden size) in the model's dtype."""
+        with self._autocast():
+            return self._hidden([ids])
+
+    @torch.inference_mode()
+    def reward_of(self, states: torch.Tensor) -> float:
+        """The reward that the head makes of these."""
+        with self._autocast():
+            return self.head.rewards(self.head.read(states), [len(states)])[0]
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None)
+
+    def _inputs(self, batch: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:
+        """The batch padded on the right; causal decoders need no mask then, and attend faster without."""
+        width = max(len(ids) for ids in batch)
+        input_ids = np.full((len(batch), width), self._filler(batch), dtype=np.int64)
+        attention_mask = np.zeros_like(input_ids)
+        for row, ids in enumerate(batch):
+            input_ids[row, : len(ids)] = ids
+            attention_mask[row, : len(ids)] = 1
+        inputs = {"input_ids": torch.from_numpy(input_ids).to(self.device)}
+        if self.head is None or looks_ahead(self.model.config.get_text_config()):
+            inputs["attention_mask"] = torch.from_numpy(attention_mask).to(self.device)
+        return inputs
+
+    def _own_logits(self, batch: Sequence[Sequence[int]]) -> list[float]:
         config = self.model.config.get_text_config()
-        given, config.pad_token_id = config.pad_token_id, filler
+        # a key-value cache of 64 conversations of 2048 tokens would be 16 GiB with Llama-3.1-8B; encoders have none
+        wanted = {"pad_token_id": self._filler(batch), **({"use_cache": False} if hasattr(config, "use_cache") else {})}
+        given = {name: getattr(config, name) for name in wanted}
         try:
-            logits = self.model(**inputs).logits
+            for name, value in wanted.items():
+                setattr(config, name, value)
+            logits = self.model(**self._inputs(batch)).logits
         finally:
-            config.pad_token_id = given  # the model may be the caller's own, or be wrapped again
-        if logits.numel() != len(inputs["input_ids"]):
+            for name, value in given.items():  # the model may be the caller's own, or be wrapped again
+                setattr(config, name, value)
+        if logits.numel() != len(batch):
             raise UserError(
-                f"found logits of the shape {tuple(logits.shape)} for {len(inputs['input_ids'])} conversations, expected a "
-                "reward model, with one for each"
+                f"found logits of the shape {tuple(logits.shape)} for {len(batch)} conversations, expected a reward model, "
+                "with one for each"
             )
         return logits.float().flatten().tolist()
 
-    def _read(self, inputs: dict[str, torch.Tensor], batch: Sequence[Sequence[int]]) -> list[float]:
-        hidden = unwrapped(self.model).base_model(**inputs, use_cache=False).last_hidden_state
-        positions = [self.head.reads(ids) for ids in batch]
-        rows = [row for row, some in enumerate(positions) for _ in some]
-        columns = [position for some in positions for position in some]
-        values = self.head.read(hidden[rows, columns])
-        return self.head.rewards(values, list(map(len, positions)))
+    def _hidden(self, batch: Sequence[Sequence[int]]) -> torch.Tensor:
+        """The hidden states that the head reads, one conversation's after another's."""
+        hidden = unwrapped(self.model).base_model(**self._inputs(batch), use_cache=False).last_hidden_state
+        read = [(row, position) for row, ids in enumerate(batch) for position in self.head.reads(ids)]
+        return hidden[tuple(zip(*read, strict=True))]
 
     def _score_or_explain(self, batch: list[Tokens]) -> list[float]:
         try:
             return self.score(batch)
-        except torch.cuda.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
             raise UserError(
                 f"out of memory with {len(batch)} conversations of up to {len(batch[0])} tokens; expected a smaller "
                 "--batch_size (or auto); scores finished before survive only under --use_cache"
@@ -144,7 +171,10 @@ class PaddedScorer:
             logger.info("Batches of %d conversations from number %d on.", self.batch_sizes[section], position)
         return self.batch_sizes[section]
 
-    def _unused_id(self, batch: Sequence[Sequence[int]]) -> int:
+    def _filler(self, batch: Sequence[Sequence[int]]) -> int:
+        """The id that batches are filled up with: the one that pooling skips, or one that does not occur."""
+        if self.pad_id is not None:
+            return self.pad_id
         used = set().union(*batch)
         return next(i for i in range(len(used) + 1) if i not in used)
 
@@ -154,7 +184,12 @@ def _largest(attempt: Callable[[int], object], most: int) -> int:
 
     @find_executable_batch_size(starting_batch_size=most)
     def found(batch_size: int) -> int:
-        attempt(batch_size)
+        try:
+            attempt(batch_size)
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            raise torch.OutOfMemoryError("CUDA out of memory.") from error  # in words that accelerate knows
         return batch_size
 
     try:

@@ -10,12 +10,16 @@ from dataclasses import dataclass
 from itertools import compress, count
 from operator import itemgetter, ne
 
+import numpy as np
+
 Tokens = tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Pack:
     """Conversations that go through the model in one forward pass.
+
+    The first three are int32 arrays, since tensors are made of lists only item by item.
 
     Attributes:
         tokens: token ids, one per node, in depth-first order.
@@ -26,9 +30,9 @@ class Pack:
         paths: of each of these conversations, the stretches of nodes it runs through, as (first node, its depth).
     """
 
-    tokens: list[int]
-    depths: list[int]
-    subtree_ends: list[int]
+    tokens: np.ndarray
+    depths: np.ndarray
+    subtree_ends: np.ndarray
     conversations: list[int]
     sequences: list[Tokens]
     paths: list[tuple[tuple[int, int], ...]]
@@ -133,31 +137,33 @@ def _shared(a: Sequence[int], b: Sequence[int]) -> int:
 
 def _lay_out(leaves: Mapping[Tokens, list[int]]) -> Pack:
     """Lay out leaves, in lexicographic order and with the conversations that end there, depth first."""
-    pack = Pack([], [], [], [], [], [])
+    ordered = list(leaves)
+    shared = [0, *map(_shared, ordered, ordered[1:])]
+    size = sum(len(ids) - same for ids, same in zip(ordered, shared, strict=True))
+    tokens, depths, subtree_ends = (np.empty(size, np.int32) for _ in range(3))
+    pack = Pack(tokens, depths, subtree_ends, [], [], [])
     runs: list[tuple[int, int]] = []  # stretches of the current path without a branch: first node, its depth
-    previous: Tokens = ()
-    for ids, conversations in leaves.items():
-        shared = _shared(previous, ids)
-        _end_subtrees(pack, runs, len(previous), shared)
-        if len(ids) > shared:
-            runs.append((len(pack), shared))
-        pack.tokens.extend(ids[shared:])
-        pack.depths.extend(range(shared, len(ids)))
-        pack.subtree_ends.extend([0] * (len(ids) - shared))
-        pack.conversations.extend(conversations)
-        pack.sequences.extend([ids] * len(conversations))
-        pack.paths.extend([tuple(runs)] * len(conversations))
-        previous = ids
-    _end_subtrees(pack, runs, len(previous), 0)
+    end, previous = 0, 0  # nodes so far; length of the leaf before
+    for ids, same in zip(ordered, shared, strict=True):
+        _end_subtrees(subtree_ends, runs, end, previous, same)
+        start, end, previous = end, end + len(ids) - same, len(ids)
+        if end > start:
+            runs.append((start, same))
+        tokens[start:end] = ids[same:]
+        depths[start:end] = np.arange(same, len(ids))
+        pack.conversations.extend(leaves[ids])
+        pack.sequences.extend([ids] * len(leaves[ids]))
+        pack.paths.extend([tuple(runs)] * len(leaves[ids]))
+    _end_subtrees(subtree_ends, runs, end, previous, 0)
     return pack
 
 
-def _end_subtrees(pack: Pack, runs: list[tuple[int, int]], end: int, depth: int) -> None:
-    """Note that the subtrees of the current path's nodes from `depth` to `end` are complete."""
-    while end > depth:
+def _end_subtrees(subtree_ends: np.ndarray, runs: list[tuple[int, int]], end: int, length: int, depth: int) -> None:
+    """Note that the subtrees of the current path's nodes from `depth` to `length` are complete before node `end`."""
+    while length > depth:
         node, first = runs.pop()
         start = max(first, depth)
-        pack.subtree_ends[node + start - first : node + end - first] = [len(pack)] * (end - start)
+        subtree_ends[node + start - first : node + length - first] = end
         if first < depth:
             runs.append((node, first))
-        end = start
+        length = start

@@ -4,19 +4,22 @@ import logging
 import math
 from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import transformers
-from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
+from accelerate.utils.memory import clear_device_cache
 
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.heads.head import Head
 from skywork_rb_plugin.scoring.attention import TreeAttention
 from skywork_rb_plugin.scoring.batches import Conversations, Scored, ahead, chunks
+from skywork_rb_plugin.scoring.budget import out_of_memory
+from skywork_rb_plugin.scoring.compiled_layers import CompiledLayers
 from skywork_rb_plugin.scoring.last_layer import LastLayer
-from skywork_rb_plugin.scoring.masks import BLOCK, TreeMask, send
+from skywork_rb_plugin.scoring.masks import BLOCK, TreeMask, padded, send
 from skywork_rb_plugin.scoring.prefix_tree import Pack, pack_conversations
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
@@ -56,7 +59,10 @@ class TreeScorer:
         budget: tokens per pack; halved when memory runs out.
         device: where inputs go.
         autocast: dtype of mixed precision, or None.
-        compiled: whether to compile the decoder.
+        compiled: whether to compile the decoder's layers.
+
+    Raises:
+        UserError: they are to be compiled and there are none.
     """
 
     name = "tree"
@@ -75,9 +81,9 @@ class TreeScorer:
         self._attention, self.attention = attention, attention.implementation
         self.budget = -(-budget // BLOCK) * BLOCK if attention.fixed_shapes else budget
         self.compiled = compiled
-        decoder = model.base_model
-        self._decoder = torch.compile(decoder, dynamic=False) if compiled else decoder
-        self._last_layer = None if compiled else LastLayer(decoder)
+        self._decoder = model.base_model
+        self._last_layer = LastLayer(self._decoder)
+        self._layers = CompiledLayers(self._decoder) if compiled else None
         self._at_once = 2 if device.type == "cuda" else 1  # a GPU computes one pack while the next is prepared
         self._halved = False
 
@@ -155,36 +161,53 @@ class TreeScorer:
         try:
             return self._start(pack, [reads[conversation] for conversation in pack.conversations])
         except RuntimeError as error:
-            if not should_reduce_batch_size(error):
+            if not out_of_memory(error):
                 raise
         return None  # out here, nothing holds the tensors of the attempt any more
 
     @torch.inference_mode()
+    def states(self, pack: Pack, reads: list[list[int]]) -> torch.Tensor:
+        """The hidden states that the head reads, one conversation's after another's: (all reads, hidden size) in float32.
+
+        Args:
+            pack: the pack.
+            reads: of each of its conversations, the positions.
+        """
+        with self._in_place():
+            hidden, place = self._hidden(pack, reads)
+        return hidden.float()[place.to(hidden.device)]
+
+    @torch.inference_mode()
     def _start(self, pack: Pack, reads: list[list[int]]) -> _Underway:
-        size = self._size(pack)
-        mask = TreeMask(pack, self.model.config, size, self.device)
-        padding = [0] * (size - len(pack))
-        read = [pack.node(i, position) for i, positions in enumerate(reads) for position in positions]
-        nodes, place = torch.tensor(read).unique(return_inverse=True)
-        nodes = send(nodes, self.device)
-        arguments = {
-            "input_ids": send(torch.tensor([pack.tokens + padding]), self.device),
-            "position_ids": send(torch.tensor([pack.depths + padding]), self.device),
-            "use_cache": False,
-            **self._attention.arguments(mask, self.autocast or self.model.dtype),
-        }
-        autocast = torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None)
-        with self._attention_in_place(), autocast:
-            with self._last_layer.reading(nodes, size) if self._last_layer else nullcontext():
-                hidden = self._decoder(**arguments).last_hidden_state
-            values = self.head.read(hidden[0, nodes.to(hidden.device)])
+        with self._in_place():
+            hidden, place = self._hidden(pack, reads)
+            values = self.head.read(hidden)
+        counts, size = list(map(len, reads)), self._size(pack)
         if values.device.type != "cuda":
-            return _Underway(pack, size, list(map(len, reads)), place, values, None)
+            return _Underway(pack, size, counts, place, values, None)
         # a copy that need not wait for the next pack; the event belongs to the stream that copies
         host = torch.empty(values.shape, pin_memory=True).copy_(values, non_blocking=True)
         done = torch.cuda.Event()
         done.record(torch.cuda.current_stream(values.device))
-        return _Underway(pack, size, list(map(len, reads)), place, host, done)
+        return _Underway(pack, size, counts, place, host, done)
+
+    def _hidden(self, pack: Pack, reads: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Hidden states of the tokens that are read, each once, and of each read its row in them."""
+        size = self._size(pack)
+        read = [pack.node(i, position) for i, positions in enumerate(reads) for position in positions]
+        nodes, place = map(torch.from_numpy, np.unique(read, return_inverse=True))
+        nodes = send(nodes, self.device)
+        arguments = {
+            "input_ids": send(torch.from_numpy(padded(pack.tokens, size))[None], self.device),
+            "position_ids": send(torch.from_numpy(padded(pack.depths, size))[None], self.device),
+            "use_cache": False,
+            **self._attention.arguments(
+                TreeMask(pack, self.model.config, size, self.device), self.autocast or self.model.dtype
+            ),
+        }
+        with self._last_layer.reading(nodes, size):
+            hidden = self._decoder(**arguments).last_hidden_state
+        return hidden[0, nodes.to(hidden.device)], place
 
     def _finish(self, started: _Underway, waiting: deque[Pack], not_finite: list[Scored]) -> Iterator[Scored]:
         if started.done is not None:
@@ -226,11 +249,16 @@ class TreeScorer:
         self._halved = True
 
     @contextmanager
-    def _attention_in_place(self) -> Iterator[None]:
+    def _in_place(self) -> Iterator[None]:
         """Have the model attend to trees for one pack; between packs it is as it was, for its owner and other runs."""
         before = self.model.config._attn_implementation
-        self.model.set_attn_implementation(self._attention.implementation)
+        self.model.set_attn_implementation(self._attention.registered)
         try:
-            yield
+            with torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None):
+                if self._layers is None:
+                    yield
+                else:
+                    with self._layers.in_place():
+                        yield
         finally:
             self.model.set_attn_implementation(before)
