@@ -14,7 +14,6 @@ from test_rewardbench2 import official_rows
 from skywork_rb_plugin import Conversation, UserError
 from skywork_rb_plugin.discovery import task_folder
 from skywork_rb_plugin.metrics.sections import SECTIONS, WEIGHTS, section_score, sections_score
-from skywork_rb_plugin.tasks.transcripts import chosen_and_rejected, messages_of
 
 SOURCES = ("mmlu-pro-law", "mmlu-pro-computer science", "livebench-reasoning", "livebench-math", "livecodebench")
 COMMIT = "caa7bee794bfed74baed038b99229fa3f0c4c511"
@@ -212,20 +211,6 @@ def test_hhh_llmbar_and_anthropics_transcripts(copies, task_manager):
     assert results["results"]["anthropic_hh_helpful_base"]["acc,none"] == 0.5  # 2, 3, 4 and 5 against 3
     roles = {tuple(message["role"] for message in context.messages) for context, _ in model.requests}
     assert ("user", "assistant", "user") in roles
-
-
-def test_transcripts():
-    """Turns of one speaker in a row are one message; what is no transcript is refused."""
-    text = "\n\nHuman: a: b\n\nAssistant: c\n\nHuman: d\n\nHuman: e\n\nAssistant:"
-    assert messages_of(text) == [
-        {"role": "user", "content": "a: b"},
-        {"role": "assistant", "content": "c"},
-        {"role": "user", "content": "d\n\ne"},
-        {"role": "assistant", "content": ""},
-    ]
-    assert chosen_and_rejected({"chosen": text, "rejected": text}) == [messages_of(text)] * 2
-    with pytest.raises(ValueError, match="found 'Hello', expected a transcript that begins with Human: or Assistant:"):
-        messages_of("Hello")
 
 
 def test_label_that_is_neither(copies, task_manager):

@@ -71,5 +71,6 @@ def with_names(value: object, name_of: Callable[[Callable], str]):
 
 
 def name_of(function: Callable) -> str:
-    """The function's module and name."""
-    return f"{function.__module__}.{function.__qualname__}"
+    """The function's module and name; of an object that can be called, its class's."""
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}.{named.__qualname__}"
