@@ -109,6 +109,7 @@ def load(source: Source, check: str = "check the dataset keys of the task's YAML
     file = hub_file(source.options.get("data_files"))
     try:
         dataset, revision = _from_hub.get(repr(source)) or (_load_file if file else _load)(source)
+        _validate(dataset)
     except Exception as error:
         raise UserError(_advice(source, error, check)) from error
     origin = source.origin
@@ -131,6 +132,12 @@ def _load_file(source: Source) -> tuple[datasets.DatasetDict, str | None]:
     file, revision = hub_file(source.options["data_files"]).fetch()
     options = {**source.options, "data_files": glob.escape(file)}
     return datasets.load_dataset(source.path, source.name, **options), revision
+
+
+def _validate(dataset: object) -> None:
+    """Arrow takes text that is no UTF-8, and only the row's reader would find out."""
+    for split in dataset.values() if isinstance(dataset, datasets.DatasetDict) else ():
+        split.data.validate(full=True)
 
 
 def _revision_of(dataset: object) -> str | None:
@@ -178,6 +185,8 @@ def _advice(source: Source, error: Exception, check: str) -> str:
     # `datasets` wraps what went wrong; of an empty file it knows nothing to say
     cause = error.__cause__ or error
     reason = " ".join(str(cause).split()) or "no rows"
+    if "utf" in reason.lower() and (line := _not_utf8(source)):
+        return line
     found = f"could not load the {source.origin} ({type(cause).__name__}: {reason[:200]})"
     files = source.options.get("data_files")
     file = hub_file(files)
@@ -191,3 +200,28 @@ def _advice(source: Source, error: Exception, check: str) -> str:
         f"{found}; {check}, or, without internet, run `{command} --local-dir DIR/{repo}` where there is some, and "
         f"set {DATA_ROOT}=DIR"
     )
+
+
+def _not_utf8(source: Source) -> str | None:
+    """Where the first byte is that is no UTF-8, of the local text files; None if there is none."""
+    patterns = (
+        [f"{glob.escape(source.path)}/**"] if Path(source.path).is_dir() else _flat(source.options.get("data_files"))
+    )
+    for file in (Path(name) for pattern in patterns for name in sorted(glob.glob(pattern, recursive=True))):
+        if file.suffix not in FORMATS or FORMATS[file.suffix] == "parquet" or not file.is_file():
+            continue
+        with file.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                try:
+                    line.decode()
+                except UnicodeDecodeError as error:
+                    found = f"found a byte that is no UTF-8 in line {number} of {file} ({error.reason}: {line[error.start]:#x})"
+                    return f"{found}, expected UTF-8: save the file so, or name its encoding in `dataset_kwargs: {{encoding: …}}`"
+    return None
+
+
+def _flat(files: object) -> list[str]:
+    """The names in `data_files`."""
+    if isinstance(files, Mapping):
+        return [name for value in files.values() for name in _flat(value)]
+    return [files] if isinstance(files, str) else list(files or [])

@@ -56,8 +56,10 @@ class JudgeTask(PreferenceTask):
 
     def __init__(self, config: Mapping | None = None) -> None:
         config = {"judge_prompt": PROMPT, **(config or {})}
-        # the host's default would end a reply at its first empty line
-        config["generation_kwargs"] = {"until": [], "max_gen_toks": 1024, **(config.get("generation_kwargs") or {})}
+        given = config.get("generation_kwargs") or {}
+        if isinstance(given, Mapping):
+            # the host's default would end a reply at its first empty line
+            config["generation_kwargs"] = {"until": [], "max_gen_toks": 1024, **given}
         self._said_unparsable = False
         super().__init__(config)
 

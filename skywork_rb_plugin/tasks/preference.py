@@ -74,7 +74,7 @@ class PreferenceTask(DatasetTask):
     def _try_first_row(self) -> None:
         """What no row would survive is told before a model is loaded."""
         first = self.eval_docs[0]
-        self._prompts(first)
+        self.fewshot_context(first)
         if callable(self.config.process_results):
             when = "it was tried on the first row, with stand-in answers"
             self._own_results(dict(first), self._stand_in(0, first), when)
@@ -234,9 +234,7 @@ class PreferenceTask(DatasetTask):
         try:
             values = self.config.process_results(doc, results)
         except Exception as error:
-            raise self._error(
-                f"process_results {name}: {type(error).__name__}: {one_line(error)}; {when}", doc
-            ) from error
+            raise self._error(f"process_results {name}: {one_line(error)}; {when}", doc) from error
         if not isinstance(values, Mapping):
             found = f"found {type(values).__name__} from process_results {name}, expected {{metric: value}}"
             raise self._error(f"{found}; {when}", doc)
