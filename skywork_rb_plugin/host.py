@@ -32,6 +32,7 @@ _PLACES = {
     "aggregation_registry": ("lm_eval.api.registry",),
     "apply_template": ("lm_eval.config.templates", "lm_eval.utils"),
     "cli_evaluate": ("lm_eval.__main__",),
+    "filter_registry": ("lm_eval.filters",),
     "info_once": ("lm_eval.utils",),
     "metric_registry": ("lm_eval.api.registry",),
     "model_registry": ("lm_eval.api.registry",),

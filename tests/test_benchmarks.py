@@ -6,6 +6,7 @@ import pytest
 import yaml
 from conftest import NUMBERS, SAMPLES, write_rows
 from scripted import evaluate
+from test_hhh import CATEGORIES, write_hhh
 from test_metrics import measure, row_of
 from test_prior_sets import write_prior_sets
 from test_rewardbench2 import official_rows
@@ -13,7 +14,6 @@ from test_rewardbench2 import official_rows
 from skywork_rb_plugin import Conversation, UserError
 from skywork_rb_plugin.discovery import task_folder
 from skywork_rb_plugin.metrics.sections import SECTIONS, WEIGHTS, section_score, sections_score
-from skywork_rb_plugin.tasks.transcripts import chosen_and_rejected, messages_of
 
 SOURCES = ("mmlu-pro-law", "mmlu-pro-computer science", "livebench-reasoning", "livebench-math", "livecodebench")
 COMMIT = "caa7bee794bfed74baed038b99229fa3f0c4c511"
@@ -61,15 +61,8 @@ def copies(data_root, tmp_path, monkeypatch):
         for place, domain in enumerate(("chat", "code", "math", "safety-refuse", "safety-response", "safety-response"))
     ]  # fmt: skip
     write_configs(tmp_path / "THU-KEG" / "RM-Bench", {"default": rows}, "train")
-    hhh = [
-        {"input": "Q?", "targets": {"choices": ["says 1", "says 2"], "labels": [int(i < 1), int(i >= 1)]}}
-        for i in range(4)
-    ]
-    write_configs(
-        tmp_path / "HuggingFaceH4" / "hhh_alignment",
-        dict.fromkeys(("harmless", "helpful", "honest", "other"), hhh),
-        "test",
-    )
+    hhh = [("Q?", {"says 1": int(i < 1), "says 2": int(i >= 1)}) for i in range(4)]
+    write_hhh(tmp_path, dict.fromkeys(CATEGORIES, hhh))
     for place, name in enumerate(LLMBAR, 1):
         file = tmp_path / "princeton-nlp" / "LLMBar" / COMMIT / "Dataset" / "LLMBar" / name / "dataset.json"
         file.parent.mkdir(parents=True)
@@ -220,20 +213,6 @@ def test_hhh_llmbar_and_anthropics_transcripts(copies, task_manager):
     assert ("user", "assistant", "user") in roles
 
 
-def test_transcripts():
-    """Turns of one speaker in a row are one message; what is no transcript is refused."""
-    text = "\n\nHuman: a: b\n\nAssistant: c\n\nHuman: d\n\nHuman: e\n\nAssistant:"
-    assert messages_of(text) == [
-        {"role": "user", "content": "a: b"},
-        {"role": "assistant", "content": "c"},
-        {"role": "user", "content": "d\n\ne"},
-        {"role": "assistant", "content": ""},
-    ]
-    assert chosen_and_rejected({"chosen": text, "rejected": text}) == [messages_of(text)] * 2
-    with pytest.raises(ValueError, match="found 'Hello', expected a transcript that begins with Human: or Assistant:"):
-        messages_of("Hello")
-
-
 def test_label_that_is_neither(copies, task_manager):
     """One line: the task, the row, what was found and what was expected."""
     task = task_manager.load(["judgebench_math"])["tasks"]["judgebench_math"]
@@ -245,34 +224,18 @@ def test_label_that_is_neither(copies, task_manager):
 
 
 @pytest.mark.skipif(SAMPLES is None, reason="SKYWORK_RB_SAMPLES is not set")
-def test_real_rows_of_hhh_and_llmbar(tmp_path, monkeypatch, task_manager):
-    """All their rows, with a scorer that prefers the longer response: the counts taken from the rows."""
-    rows = {name: [json.loads(line) for line in (SAMPLES / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
-            for name in ("hhh_alignment", "llmbar_original")}  # fmt: skip
-    subsets = {}
-    for row in rows["hhh_alignment"]:
-        subsets.setdefault(row["_subset"], []).append({"input": row["input"], "targets": row["targets"]})
-    write_configs(tmp_path / "HuggingFaceH4" / "hhh_alignment", subsets, "test")
+def test_real_rows_of_llmbar(tmp_path, monkeypatch, task_manager):
+    """Two of its sets, with a scorer that prefers the longer response: the counts taken from the rows."""
+    rows = [json.loads(line) for line in (SAMPLES / "llmbar_original.jsonl").read_text(encoding="utf-8").splitlines()]
     for name in LLMBAR:
         file = tmp_path / "princeton-nlp" / "LLMBar" / COMMIT / "Dataset" / "LLMBar" / name / "dataset.json"
         file.parent.mkdir(parents=True)
-        mine = [row for row in rows["llmbar_original"] if row["_subset"].lower().endswith(name.split("/")[-1].lower())]
+        mine = [row for row in rows if row["_subset"].lower().endswith(name.split("/")[-1].lower())]
         file.write_text(json.dumps(mine))
     monkeypatch.setenv("SKYWORK_RB_DATA_ROOT", str(tmp_path))
-    results, _ = evaluate(
-        lambda _, response: len(response), ["hhh_alignment", "llmbar_natural", "llmbar_manual"], task_manager
-    )
-
-    def longest_is_right(row):
-        lengths = [len(choice) for choice in row["targets"]["choices"]]
-        right = row["targets"]["labels"].index(1)
-        return all(lengths[right] > length for i, length in enumerate(lengths) if i != right)
-
-    assert results["groups"]["hhh_alignment"]["acc,none"] == pytest.approx(
-        sum(map(longest_is_right, rows["hhh_alignment"])) / 221
-    )
+    results, _ = evaluate(lambda _, response: len(response), ["llmbar_natural", "llmbar_manual"], task_manager)
     for name, subset in (("natural", "Natural"), ("manual", "Manual")):
-        mine = [row for row in rows["llmbar_original"] if row["_subset"].lower().endswith(subset.lower())]
+        mine = [row for row in rows if row["_subset"].lower().endswith(subset.lower())]
         right = [
             (len(row["output_1"]) > len(row["output_2"]))
             if row["label"] == 1

@@ -186,25 +186,3 @@ def test_bad_yaml_gets_one_line(task_manager, tmp_path, settings, line):
         task_manager.load([preference_task(ROWS, tmp_path, **settings)])
     assert line in str(error.value)
     assert "\n" not in str(error.value)
-
-
-def test_responses_after_different_prompts_are_pointed_out(tmp_path, task_manager, caplog):
-    """Message lists with user turns of their own are compared across prompts: said once, with the rows."""
-    ask = [{"role": "user", "content": "One?"}]
-    answer = [{"role": "assistant", "content": "yes"}]
-    rows = [
-        {"id": 4, "chosen": ask + answer, "rejected": [*ask, {"role": "assistant", "content": "no"}]},
-        {"id": 5, "chosen": ask + answer, "rejected": [{"role": "user", "content": "Two?"}, *answer]},
-    ]
-    evaluate(length, [preference_task(rows, tmp_path)], task_manager)
-    line = "mine: in 1 rows the responses follow different messages (row 1 (id 5)), expected one prompt for all"
-    assert caplog.text.count(line) == 1
-
-
-def test_equal_responses_are_pointed_out(tmp_path, task_manager, caplog):
-    """They can't be told apart, so that they count as wrong; one line names the rows and the file."""
-    rows = [{"prompt": "p", "chosen": "a", "rejected": "b"}, {"prompt": "p", "chosen": "c", "rejected": "c"}]
-    results, _ = evaluate(lambda _, response: ord(response), [preference_task(rows, tmp_path)], task_manager)
-    assert results["results"]["mine"]["acc,none"] == 0
-    assert "mine: in 1 rows a preferred response is the same as another one (row 1), expected different" in caplog.text
-    assert "rows.jsonl" in caplog.text

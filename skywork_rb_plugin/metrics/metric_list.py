@@ -1,14 +1,22 @@
 """Which metrics a task computes: what its YAML lists and what `--metadata metrics=…` adds, checked against the table."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.metrics.metric import Metric
 from skywork_rb_plugin.metrics.table import TABLE, rules_of
 
+# what a YAML says of a metric
+_SETTINGS = ("metric", "aggregation", "higher_is_better")
+
 
 def metric_configs(
-    task: str | None, listed: object, extra: object, known: Mapping[str, Metric], others: bool = False
+    task: str | None,
+    listed: object,
+    extra: object,
+    known: Mapping[str, Metric],
+    aggregations: Collection[str],
+    others: bool = False,
 ) -> list[dict]:
     """The host's `metric_list` for what a YAML lists and `--metadata metrics=…` adds.
 
@@ -17,21 +25,38 @@ def metric_configs(
         listed: names or mappings with `metric`; None: the first of `known`.
         extra: names, as a list or separated by commas; what only other kinds of task have is left out.
         known: the metrics this task can have, by name.
+        aggregations: the names of the host's aggregations.
         others: whether the YAML may name more, since a `process_results` of its own makes them.
 
     Raises:
-        UserError: a name is no metric, or needs a `score` beside it.
+        UserError: a name is no metric, or needs a `score` beside it; a setting of a metric is not what it should be.
     """
+
+    def refuse(found: str, expected: str) -> None:
+        raise UserError(f"task {task}: found {found} in metric_list, expected {expected}")
+
+    if listed == []:
+        refuse("nothing", f"one of {', '.join(known)}")
     configs = {}
     for metric in listed if isinstance(listed, list) else [listed or next(iter(known))]:
         metric = dict(metric) if isinstance(metric, Mapping) else {"metric": metric}
         name = metric.get("metric")
         if isinstance(name, str) and name in known:
-            configs[name] = {**_config(known[name]), **metric}
+            config = {**_config(known[name]), **metric}
         elif others and isinstance(name, str):
-            configs[name] = {"aggregation": "mean", "higher_is_better": True, **metric}
+            config = {"aggregation": "mean", "higher_is_better": True, **metric}
         else:
             raise UserError(f"task {task}: found metric {name!r}, expected {_expected(name, known)}")
+        if unknown := sorted(map(str, set(config) - set(_SETTINGS))):
+            refuse(f"{', '.join(unknown)} of {name}", f"only {', '.join(_SETTINGS)}")
+        aggregation, better = config["aggregation"], config["higher_is_better"]
+        if not callable(aggregation) and aggregation not in list(aggregations):
+            refuse(
+                f"aggregation {aggregation!r} of {name}", f"one of {', '.join(sorted(aggregations))}, or a !function"
+            )
+        if not (better is None or isinstance(better, bool)):
+            refuse(f"higher_is_better {better!r} of {name}", "true, false or null")
+        configs[name] = config
     for name in extra_metrics(extra):
         if name in known and name not in configs:
             configs[name] = _config(known[name])

@@ -14,6 +14,7 @@ import datasets
 
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.host import info_once, warning_once
+from skywork_rb_plugin.tasks.hub_files import hub_file
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
 
@@ -22,7 +23,7 @@ DATA_ROOT = "SKYWORK_RB_DATA_ROOT"
 FORMATS = {".jsonl": "json", ".json": "json", ".parquet": "parquet", ".csv": "csv"}
 
 # loaded from the hub by this process: the 23 subsets of a benchmark need not ask it one by one
-_from_hub: dict[str, datasets.DatasetDict] = {}
+_from_hub: dict[str, tuple[datasets.DatasetDict, str | None]] = {}
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def find_source(
         path: `dataset_path` of the YAML: a hub name, a folder, or a format such as `json`.
         name: `dataset_name`, the configuration.
         options: `dataset_kwargs`; relative `data_files` are looked up beside the YAML, then in the current directory,
-            web addresses by their path under the data root.
+            web addresses by their path under the data root, `hf://datasets/…` where `hf download` puts them there.
         data_root: folder that holds `path`; default: the environment's SKYWORK_RB_DATA_ROOT.
         yaml_folder: folder of the YAML, where known.
     """
@@ -53,6 +54,8 @@ def find_source(
     if "data_files" in options and "/" not in path:
         root = data_root or os.environ.get(DATA_ROOT)
         options["data_files"] = _beside(options["data_files"], yaml_folder, Path(root).expanduser() if root else None)
+        if file := hub_file(options["data_files"]):
+            return Source(path, name, options, f"{_hub_origin(file.repo, file.revision)}, file {file.path}")
         return Source(path, name, options, f"{path} files {options['data_files']}")
     data_root = data_root or os.environ.get(DATA_ROOT)
     local = Path(data_root).expanduser() / path if data_root else None
@@ -68,8 +71,11 @@ def find_source(
                 Path(path).resolve(), path, options.pop("revision"),
             )  # fmt: skip
         return _folder(Path(path).resolve(), name, options, "folder")
-    revision = options.get("revision")
-    return Source(path, name, options, f"hub dataset {path}" + (f" at revision {revision}" if revision else ""))
+    return Source(path, name, options, _hub_origin(path, options.get("revision")))
+
+
+def _hub_origin(repo: str, revision: str | None) -> str:
+    return f"hub dataset {repo}" + (f" at revision {revision}" if revision else "")
 
 
 def file_format(name: str, flag: str) -> str | None:
@@ -100,17 +106,38 @@ def load(source: Source, check: str = "check the dataset keys of the task's YAML
     Raises:
         UserError: the dataset can't be found or read.
     """
+    file = hub_file(source.options.get("data_files"))
     try:
-        dataset = _from_hub.get(repr(source)) or datasets.load_dataset(source.path, source.name, **source.options)
+        dataset, revision = _from_hub.get(repr(source)) or (_load_file if file else _load)(source)
+        _validate(dataset)
     except Exception as error:
         raise UserError(_advice(source, error, check)) from error
     origin = source.origin
     if origin.startswith("hub"):
-        _from_hub[repr(source)] = dataset
-        if "revision" not in source.options and (revision := _revision_of(dataset)):
+        _from_hub[repr(source)] = dataset, revision
+        pinned = file.revision if file else source.options.get("revision")
+        if revision and not pinned:
             origin += f" at revision {revision} (not pinned)"
     info_once(logger, f"Preference rows come from the {origin}.")
     return dataset, origin
+
+
+def _load(source: Source) -> tuple[datasets.DatasetDict, str | None]:
+    dataset = datasets.load_dataset(source.path, source.name, **source.options)
+    return dataset, _revision_of(dataset)
+
+
+def _load_file(source: Source) -> tuple[datasets.DatasetDict, str | None]:
+    """A file of a hub dataset: fetched by huggingface_hub, which unlike `datasets` keeps it for runs without internet."""
+    file, revision = hub_file(source.options["data_files"]).fetch()
+    options = {**source.options, "data_files": glob.escape(file)}
+    return datasets.load_dataset(source.path, source.name, **options), revision
+
+
+def _validate(dataset: object) -> None:
+    """Arrow takes text that is no UTF-8, and only the row's reader would find out."""
+    for split in dataset.values() if isinstance(dataset, datasets.DatasetDict) else ():
+        split.data.validate(full=True)
 
 
 def _revision_of(dataset: object) -> str | None:
@@ -136,8 +163,10 @@ def _beside(files, folder: Path | None, root: Path | None):
     if isinstance(files, list):
         return [_beside(value, folder, root) for value in files]
     if "://" in files:
-        copy = root / urlparse(files).path.lstrip("/") if root else None
-        return str(copy) if copy and copy.is_file() else files
+        copy = root / _below_root(files) if root else None
+        if copy and not copy.is_file():
+            warning_once(logger, f"The data root {root} has no file {_below_root(files)}: looking elsewhere.")
+        return glob.escape(str(copy)) if copy and copy.is_file() else files
     places = [folder / files] if folder is not None else []
     path = next((place for place in [*places, Path(files)] if place.exists()), None)
     if path is None and folder is not None and glob.glob(files, root_dir=folder):
@@ -146,19 +175,53 @@ def _beside(files, folder: Path | None, root: Path | None):
     return glob.escape(str(path)) if path else files
 
 
+def _below_root(address: str) -> str:
+    """Where the data root has the copy of a web address."""
+    file = hub_file(address)
+    return f"{file.repo}/{file.path}" if file else urlparse(address).path.lstrip("/")
+
+
 def _advice(source: Source, error: Exception, check: str) -> str:
     # `datasets` wraps what went wrong; of an empty file it knows nothing to say
     cause = error.__cause__ or error
     reason = " ".join(str(cause).split()) or "no rows"
+    if "utf" in reason.lower() and (line := _not_utf8(source)):
+        return line
     found = f"could not load the {source.origin} ({type(cause).__name__}: {reason[:200]})"
     files = source.options.get("data_files")
-    if isinstance(files, str) and "://" in files:
-        return f"{found}; without internet, put it into DIR/{urlparse(files).path.lstrip('/')} and set {DATA_ROOT}=DIR"
+    file = hub_file(files)
+    if isinstance(files, str) and "://" in files and not file:
+        return f"{found}; without internet, put it into DIR/{_below_root(files)} and set {DATA_ROOT}=DIR"
     if not source.origin.startswith("hub"):
         return f"{found}; {check}"
-    revision = source.options.get("revision")
-    command = f"hf download {source.path} --repo-type dataset" + (f" --revision {revision}" if revision else "")
+    repo, revision = (file.repo, file.revision) if file else (source.path, source.options.get("revision"))
+    command = f"hf download {repo} --repo-type dataset" + (f" --revision {revision}" if revision else "")
     return (
-        f"{found}; {check}, or, without internet, run `{command} --local-dir DIR/{source.path}` where there is some, and "
+        f"{found}; {check}, or, without internet, run `{command} --local-dir DIR/{repo}` where there is some, and "
         f"set {DATA_ROOT}=DIR"
     )
+
+
+def _not_utf8(source: Source) -> str | None:
+    """Where the first byte is that is no UTF-8, of the local text files; None if there is none."""
+    patterns = (
+        [f"{glob.escape(source.path)}/**"] if Path(source.path).is_dir() else _flat(source.options.get("data_files"))
+    )
+    for file in (Path(name) for pattern in patterns for name in sorted(glob.glob(pattern, recursive=True))):
+        if file.suffix not in FORMATS or FORMATS[file.suffix] == "parquet" or not file.is_file():
+            continue
+        with file.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                try:
+                    line.decode()
+                except UnicodeDecodeError as error:
+                    found = f"found a byte that is no UTF-8 in line {number} of {file} ({error.reason}: {line[error.start]:#x})"
+                    return f"{found}, expected UTF-8: save the file so, or name its encoding in `dataset_kwargs: {{encoding: …}}`"
+    return None
+
+
+def _flat(files: object) -> list[str]:
+    """The names in `data_files`."""
+    if isinstance(files, Mapping):
+        return [name for value in files.values() for name in _flat(value)]
+    return [files] if isinstance(files, str) else list(files or [])

@@ -1,6 +1,7 @@
 """JudgeTask: a language model is asked which of two responses is better, in both orders."""
 
 import logging
+import random
 import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -55,8 +56,10 @@ class JudgeTask(PreferenceTask):
 
     def __init__(self, config: Mapping | None = None) -> None:
         config = {"judge_prompt": PROMPT, **(config or {})}
-        # the host's default would end a reply at its first empty line
-        config["generation_kwargs"] = {"until": [], "max_gen_toks": 1024, **(config.get("generation_kwargs") or {})}
+        given = config.get("generation_kwargs") or {}
+        if isinstance(given, Mapping):
+            # the host's default would end a reply at its first empty line
+            config["generation_kwargs"] = {"until": [], "max_gen_toks": 1024, **given}
         self._said_unparsable = False
         super().__init__(config)
 
@@ -89,7 +92,6 @@ class JudgeTask(PreferenceTask):
         """One `generate_until` request for each order."""
         kwargs.pop("apply_chat_template", None)
         kwargs.pop("chat_template", None)
-        self._note_equal(doc, self.doc_to_choice(doc), self._preferred(doc))
         return [
             make_request(
                 self, request_type="generate_until", doc=doc, arguments=(text, deepcopy(self.config.generation_kwargs)),
@@ -97,6 +99,10 @@ class JudgeTask(PreferenceTask):
             )
             for i, text in enumerate(ctx)
         ]  # fmt: skip
+
+    def _stand_in(self, number: int, doc: Mapping) -> list[str]:
+        draw = random.Random(number)
+        return [f"[[{draw.choice(LETTERS)}]]" for _ in LETTERS]
 
     def _answered(self, doc: Mapping, results: list[str]) -> Verdicts:
         """What the replies say of the document."""

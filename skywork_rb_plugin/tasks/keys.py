@@ -7,6 +7,7 @@ from dataclasses import fields
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.host import TaskConfig
 from skywork_rb_plugin.metrics.table import rules_of
+from skywork_rb_plugin.tasks.shapes import misfit
 
 # keys of the YAML that are ours: the host's checks of row 0 would choke on message lists
 OWN_KEYS = (
@@ -36,7 +37,7 @@ def check_keys(kind: type, own: Mapping, config: Mapping) -> None:
 
     if (found := config.get("output_type", kind.yaml_type)) != kind.yaml_type:
         refuse(f"output_type {found!r}", f"expected {kind.yaml_type!r}")
-    if unknown := sorted(set(config) - {field.name for field in fields(TaskConfig)}):
+    if unknown := sorted(map(str, set(config) - {field.name for field in fields(TaskConfig)})):
         # `weight` is of a group's members, and so is a misspelt one
         known = [*kind.own_keys, *(field.name for field in fields(TaskConfig)), "weight"]
         meant = [name for key in unknown for name in difflib.get_close_matches(key, known, 1)]
@@ -46,18 +47,14 @@ def check_keys(kind: type, own: Mapping, config: Mapping) -> None:
         refuse(", ".join(useless), f"which {kind.__name__} does not use; leave it out")
     if not isinstance(config.get("dataset_path"), str) and "custom_dataset" not in config:
         refuse("no dataset_path", "expected a hub name, a folder or a format such as json")
-    if not isinstance(own.get("where", {}), Mapping):
-        refuse(f"where: {own['where']}", "expected {column: value}")
-    if not isinstance(own.get("group_by", ""), str):
-        refuse(f"group_by: {own['group_by']}", "expected the name of a column")
+    if line := misfit({**own, **config}):
+        raise UserError(f"task {config.get('task')}: {line}")
     if {"doc_to_scores", "doc_to_target"} <= set(own):
         refuse("doc_to_target beside doc_to_scores", "expected one of them")
     if config.get("num_fewshot"):
         refuse(f"num_fewshot {config['num_fewshot']}", "expected 0: preferences have none")
-    if not isinstance(own.get("official_rows", 0), int):
-        refuse(f"official_rows: {own['official_rows']}", "expected a number of rows")
     rules = rules_of(kind.row_type)
-    if own.get("score") not in (None, *rules):
+    if own.get("score") not in [None, *rules]:
         refuse(f"score: {own['score']}", f"expected one of {', '.join(rules)}")
 
 
@@ -71,5 +68,6 @@ def with_names(value: object, name_of: Callable[[Callable], str]):
 
 
 def name_of(function: Callable) -> str:
-    """The function's module and name."""
-    return f"{function.__module__}.{function.__qualname__}"
+    """The function's module and name; of an object that can be called, its class's."""
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}.{named.__qualname__}"

@@ -1,38 +1,32 @@
 """PreferenceTask: prompts with two or more responses, of which some are preferred."""
 
-import functools
 import hashlib
 import logging
 import math
+import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 
 import datasets
 
 from skywork_rb_plugin.conversations import Conversation, Message, with_system
-from skywork_rb_plugin.errors import UserError
-from skywork_rb_plugin.host import ConfigurableTask, Instance, make_request, metric_names, resolve_field
+from skywork_rb_plugin.host import Instance, aggregation_registry, make_request, metric_names, resolve_field
 from skywork_rb_plugin.metrics.metric import Row
 from skywork_rb_plugin.metrics.metric_list import metric_configs
 from skywork_rb_plugin.metrics.register import register_metrics
 from skywork_rb_plugin.metrics.table import metrics_of
-from skywork_rb_plugin.tasks import data
+from skywork_rb_plugin.tasks.dataset_task import DatasetTask, one_line
 from skywork_rb_plugin.tasks.keys import OWN_KEYS, UNUSED_KEYS, check_keys, name_of, with_names
+from skywork_rb_plugin.tasks.notes import Note, notes_of, notes_of_reader
 from skywork_rb_plugin.tasks.rows import Choice, choices_of, preferred_of, scores_of
 from skywork_rb_plugin.tasks.samples import SAMPLE_KEY, of_rewards
-from skywork_rb_plugin.tasks.selection import select
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
 
 register_metrics()
 
-# what is no error but worth a line: what was found in rows, and what was expected
-_EQUAL = ("a preferred response is the same as another one", "different ones: they count as wrong")
-_APART = ("the responses follow different messages", "one prompt for all: they are compared across prompts")
 
-
-class PreferenceTask(ConfigurableTask):
+class PreferenceTask(DatasetTask):
     """A preference benchmark from a YAML: `class: !function skywork_rb_plugin.PreferenceTask`.
 
     A row with `prompt`, `chosen` and `rejected` needs no more configuration. `doc_to_text`, `doc_to_choice` and
@@ -63,59 +57,36 @@ class PreferenceTask(ConfigurableTask):
             config.get("metric_list"),
             (config.get("metadata") or {}).get("metrics"),
             self._metrics,
+            aggregation_registry,
             callable(config.get("process_results")),
         )
+        # what the YAML puts in place of a metric's own aggregation
+        self._aggregations = {
+            metric["metric"]: metric["aggregation"]
+            for metric in config["metric_list"]
+            if metric["metric"] in self._metrics
+            and metric["aggregation"] != self._metrics[metric["metric"]].aggregation.name
+        }
         super().__init__(config={**config, "output_type": self.host_type, "num_fewshot": 0})
         self._check_row_count()
+        self._try_first_row()
 
-    # rows
+    def _try_first_row(self) -> None:
+        """What no row would survive is told before a model is loaded."""
+        first = self.eval_docs[0]
+        self.fewshot_context(first)
+        if callable(self.config.process_results):
+            when = "it was tried on the first row, with stand-in answers"
+            self._own_results(dict(first), self._stand_in(0, first), when)
+        # twice: an aggregation may want more than one value
+        self._rehearse([first, first])
 
-    def download(self, dataset_kwargs: Mapping | None = None, **kwargs) -> None:
-        """Load the rows: as the host does, but from the local copy under SKYWORK_RB_DATA_ROOT if there is one."""
-        if callable(self.config.custom_dataset):
-            super().download(dict(dataset_kwargs or {}), **kwargs)
-            return
-        metadata = self.config.metadata or {}
-        file = metadata.get("config_source", "inline")
-        source = data.find_source(
-            self.config.dataset_path,
-            self.config.dataset_name,
-            dataset_kwargs,
-            data_root=metadata.get("data_root"),
-            yaml_folder=None if file == "inline" else Path(file).resolve().parent,
-        )
-        try:
-            self.dataset, origin = data.load(source)
-        except UserError as error:
-            raise UserError(f"task {self.config.task}: {error}") from error.__cause__
-        if not isinstance(self.dataset, datasets.DatasetDict):
-            kind = type(self.dataset).__name__
-            raise UserError(
-                f"task {self.task_name}: found {kind}, expected splits in memory; leave out streaming and split"
-            )
-        self.config.metadata = {**metadata, "data_origin": origin}
+    # documents
 
-    @functools.cached_property
-    def eval_docs(self) -> datasets.Dataset:
-        """The rows of the split that the task takes."""
-        split = self.config.test_split or self.config.validation_split
-        if split not in self.dataset:
-            found = "no test_split" if split is None else f"no split {split!r}"
-            raise self._error(f"found {found}, expected one of {', '.join(self.dataset)}")
-        try:
-            docs, numbers = select(super().eval_docs, self._own.get("where"), self._own.get("group_by"))
-        except ValueError as error:
-            raise self._error(error) from error
-        # before any row is read: errors tell its number
-        self._numbered = (numbers, docs)
-        if "doc_to_scores" in self._own:
-            docs = self._decided(docs)
-        if not len(docs):
-            raise self._error(f"found no rows in split {split!r}, expected some")
-        return docs
-
-    def _decided(self, docs: datasets.Dataset) -> datasets.Dataset:
-        """The rows whose scores prefer some response to another."""
+    def _usable(self, docs: datasets.Dataset) -> datasets.Dataset:
+        """The rows whose scores, where the data has some, prefer some response to another."""
+        if "doc_to_scores" not in self._own:
+            return docs
         kept = [i for i, doc in enumerate(docs) if len(set(self._scores(doc))) > 1]
         if len(kept) < len(docs):
             logger.warning(
@@ -123,25 +94,6 @@ class PreferenceTask(ConfigurableTask):
                 self.task_name, len(docs) - len(kept), len(docs), self._origin,
             )  # fmt: skip
         return docs.select(kept)
-
-    def fewshot_docs(self) -> None:
-        """None: preferences have no few-shot examples (and the host need not copy all rows to sample some)."""
-
-    def doc_iterator(self, **kwargs) -> Iterator[tuple[int, dict]]:
-        """The rows, each a fresh copy: what `process_results` adds to one is never part of a request or a hash."""
-        for number, doc in super().doc_iterator(**kwargs):
-            yield number, dict(doc)
-
-    def _check_row_count(self) -> None:
-        official, found = self._own.get("official_rows"), len(self.eval_docs)
-        if official is not None and found != official:
-            logger.warning(
-                "%s has %d rows where the published benchmark has %d: its score can't be compared with published ones "
-                "(data: %s).",
-                self.task_name, found, official, self._origin,
-            )  # fmt: skip
-
-    # documents
 
     def choices(self, doc: Mapping) -> list[Choice]:
         """The responses of a row, each with the messages before it."""
@@ -175,22 +127,7 @@ class PreferenceTask(ConfigurableTask):
             return read(doc, *fields)
         except Exception as error:
             # a user's function or Jinja may raise anything
-            what = error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-            raise self._error(" ".join(str(what).split()), doc) from error
-
-    def _error(self, what: object, doc: Mapping | None = None) -> UserError:
-        """One line: the task, the row, what was found and expected, the data."""
-        row = "" if doc is None else f", row {self._row_of(doc)}"
-        return UserError(f"task {self.task_name}{row}: {what} (data: {self._origin})")
-
-    @property
-    def _origin(self) -> str:
-        return (self.config.metadata or {}).get("data_origin", "custom")
-
-    def _row_of(self, doc: Mapping) -> str:
-        """The row's number in the split, from 0, and its id."""
-        row = next((number for number, other in zip(*self._numbered, strict=True) if other == doc), "?")
-        return f"{row} (id {doc['id']})" if "id" in doc else str(row)
+            raise self._error(one_line(error), doc) from error
 
     # requests and results
 
@@ -207,16 +144,49 @@ class PreferenceTask(ConfigurableTask):
             read = with_names(fields, self.config.serialize_function)
             reading = (sorted(read.items()), list(self.eval_docs), samples)
             tokenizer_name += "-" + hashlib.sha256(repr(reading).encode()).hexdigest()[:16]
-        self._noted: dict[tuple[str, str], list[Mapping]] = defaultdict(list)
         super().build_all_requests(
             samples=samples, cache_requests=cache_requests, tokenizer_name=tokenizer_name, **kwargs
         )
-        for (found, expected), docs in self._noted.items():
-            rows = ", ".join(map(self._row_of, docs[:3]))
+        docs = [request.doc for request in self.instances if request.idx == 0]
+        self._say_notes(docs)
+        self._rehearse(docs)
+
+    def _say_notes(self, docs: Sequence[Mapping]) -> None:
+        """One line for each thing that is worth it, with the number of rows and the first ones."""
+        noted: dict[Note, list[Mapping]] = defaultdict(list)
+        for doc in docs:
+            choices = self.choices(doc)
+            # with a `process_results` of its own a row may prefer nothing
+            preferred = None if callable(self.config.process_results) else self._preferred(doc)
+            for note in (*notes_of(choices, preferred), *notes_of_reader(doc, self._own.get("doc_to_choice"))):
+                noted[note].append(doc)
+        for note, rows in noted.items():
             logger.warning(
                 "%s: in %d rows %s (row %s), expected %s (data: %s).",
-                self.task_name, len(docs), found, rows, expected, self._origin,
+                self.task_name, len(rows), note.found, ", ".join(map(self._row_of, rows[:3])), note.expected, self._origin,
             )  # fmt: skip
+
+    def _rehearse(self, docs: Sequence[Mapping]) -> None:
+        """Measure rows with stand-in scores: what does not fit the metrics must not wait until all rows are scored."""
+        if callable(self.config.process_results):
+            return
+        values = [
+            self._read(self._measure, doc, self._answered(doc, self._stand_in(i, doc))) for i, doc in enumerate(docs)
+        ]
+        for name, aggregation in self._aggregations.items():
+            column = [value[name] for value in values if name in value]
+            function = aggregation if callable(aggregation) else aggregation_registry[aggregation]
+            try:
+                if column:
+                    function(column)
+            except Exception as error:
+                found = f"found aggregation {with_names(aggregation, name_of)} of metric {name}, which takes none of its values"
+                raise self._error(f"{found} ({one_line(error)}), expected one for such as {column[0]!r}") from error
+
+    def _stand_in(self, number: int, doc: Mapping) -> list:
+        """Answers that a model might give to the row's requests, the same in each run."""
+        draw = random.Random(number)
+        return [(draw.random(), False) for _ in self.choices(doc)]
 
     def fewshot_context(
         self,
@@ -244,27 +214,30 @@ class PreferenceTask(ConfigurableTask):
         """One `loglikelihood` request per response, its text unchanged: no delimiter before it."""
         kwargs.pop("apply_chat_template", None)
         kwargs.pop("chat_template", None)
-        pairs = list(zip(ctx, self.doc_to_choice(doc), strict=True))
-        if not callable(self.config.process_results):
-            self._note_equal(doc, pairs, self._preferred(doc))
-            if len(set(ctx)) > 1:
-                self._noted[_APART].append(doc)
         return [
             make_request(self, request_type="loglikelihood", doc=doc, arguments=pair, idx=i, **kwargs)
-            for i, pair in enumerate(pairs)
+            for i, pair in enumerate(zip(ctx, self.doc_to_choice(doc), strict=True))
         ]
-
-    def _note_equal(self, doc: Mapping, responses: list, preferred: list[int]) -> None:
-        if {responses[i] for i in preferred} & {other for i, other in enumerate(responses) if i not in preferred}:
-            self._noted[_EQUAL].append(doc)
 
     def process_results(self, doc: dict, results: list) -> dict[str, object]:
         """The document's metrics from the model's answers; what its sample log tells of them goes into `doc`."""
         if callable(self.config.process_results):
-            return self.config.process_results(doc, results)
+            return self._own_results(doc, results, "scores survive only under --use_cache")
         row = self._answered(doc, results)
         values = self._read(self._measure, doc, row)
         doc[SAMPLE_KEY] = self._sample(row)
+        return values
+
+    def _own_results(self, doc: dict, results: list, when: str) -> dict[str, object]:
+        """What the YAML's own `process_results` makes of a row; `when` is the end of the line if it fails."""
+        name = name_of(self.config.process_results)
+        try:
+            values = self.config.process_results(doc, results)
+        except Exception as error:
+            raise self._error(f"process_results {name}: {one_line(error)}; {when}", doc) from error
+        if not isinstance(values, Mapping):
+            found = f"found {type(values).__name__} from process_results {name}, expected {{metric: value}}"
+            raise self._error(f"{found}; {when}", doc)
         return values
 
     def _measure(self, doc: Mapping, row: object) -> dict[str, object]:

@@ -12,10 +12,13 @@ from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.host import AggMetricConfig, Group, GroupConfig, Kind, Task, TaskFactory, TaskIndex, info_once
 from skywork_rb_plugin.metrics.metric_list import extra_metrics
 from skywork_rb_plugin.metrics.table import says_something_as_a_mean
+from skywork_rb_plugin.tasks.shapes import is_number, misfit
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
 
 MISSING = "N/A"
+# weights whose sums and squares are still finite numbers
+_HEAVIEST = 1e100
 _KEYS = {"task", "class", "group_alias", "members", "aggregate_metric_list", "metadata"}
 
 
@@ -37,7 +40,10 @@ class WeightedGroup(Group):
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         config = dict(config)
-        name, metadata = config["task"], dict(config.get("metadata") or {})
+        name = config["task"]
+        if line := misfit(config, ("metadata", "metadata.data_root")):
+            raise UserError(f"group {name}: {line}")
+        metadata = dict(config.get("metadata") or {})
         if unknown := sorted(set(config) - _KEYS):
             raise UserError(f"group {name}: found {', '.join(unknown)}, expected only {', '.join(sorted(_KEYS))}")
         if not isinstance(config.get("members"), list) or not config["members"]:
@@ -76,9 +82,14 @@ class WeightedGroup(Group):
             raise UserError(
                 f"group {self.name}: found member {member!r}, expected a name, or a mapping with `task: NAME`"
             )
+        if line := misfit(item, ("metadata",)):
+            raise UserError(f"group {self.name}: {line}, for member {member}")
         weight = item.pop("weight", None)
-        if weight is not None and not (_is_number(weight) and 0 < weight < math.inf):
-            raise UserError(f"group {self.name}: found weight {weight!r} of {member}, expected a positive number")
+        if weight is not None and not (is_number(weight) and 1 / _HEAVIEST <= weight <= _HEAVIEST):
+            raise UserError(
+                f"group {self.name}: found weight {weight!r} of {member}, expected a positive number between "
+                f"{1 / _HEAVIEST:g} and {_HEAVIEST:g}"
+            )
         overrides = set(item) - {"task", "group"}
         name = item.get("task") or item.get("group") or "a sub-group"
         try:
@@ -258,9 +269,5 @@ def _name_of(child: Task | Group) -> str:
     return child.task_name if isinstance(child, Task) else child.name
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
 def _is_finite(value: object) -> bool:
-    return _is_number(value) and math.isfinite(value)
+    return is_number(value) and math.isfinite(value)

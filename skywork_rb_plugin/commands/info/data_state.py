@@ -8,6 +8,7 @@ import datasets
 from datasets.naming import camelcase_to_snakecase
 
 from skywork_rb_plugin.tasks import data
+from skywork_rb_plugin.tasks.hub_files import hub_file
 
 # from the nearest to the farthest
 STATES = {
@@ -35,6 +36,8 @@ def find_state(config: Mapping, folder: Path) -> tuple[str, str]:
 
 
 def _state_of(source: data.Source, folder: Path) -> str:
+    if file := hub_file(source.options.get("data_files")):
+        return "cached" if file.is_cached() else "download"
     if files := str(source.options.get("data_files", "")):
         if "://" in files:  # `datasets` asks the web for them each time, whatever its cache has
             return "download"

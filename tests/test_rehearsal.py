@@ -1,0 +1,174 @@
+"""What a run would fail on after all scoring is tried on rows with stand-in answers before it."""
+
+import pytest
+from conftest import preference_task
+from lm_eval import simple_evaluate
+from scripted import ROWS, ScriptedLM, evaluate, length
+from test_judge import judge_task
+
+from skywork_rb_plugin import UserError
+
+
+def styles(count):
+    """A row of RM-Bench with so many styles."""
+    return {"prompt": "p", "chosen": ["a"] * count, "rejected": ["b"] * count}
+
+
+def refused(call, *args, **options):
+    """The one line with which it is refused."""
+    with pytest.raises(UserError) as error:
+        call(*args, **options)
+    line = str(error.value)
+    assert "\n" not in line
+    return line
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"score": "ties"}, "task mine, row 0 (id 7): found id 7, expected ref:N or tied:N"),
+        ({"score": "rm_bench"}, "row 0 (id 7): found 1 chosen and 1 rejected responses, expected 3 styles of each"),
+        ({"score": "m_rewardbench"}, "row 0 (id 7): found None in column 'source', expected one of alpacaeval-easy"),
+        (
+            {"metric_list": [{"metric": "ece", "aggregation": "mean"}]},
+            "found aggregation mean of metric ece, which takes none of its values (TypeError: ",
+        ),
+        (
+            {"metric_list": [{"metric": "acc", "aggregation": "f1"}]},
+            "found aggregation f1 of metric acc, which takes none of its values (TypeError: ",
+        ),
+    ],
+)
+def test_rules_and_aggregations_that_fit_no_row(task_manager, tmp_path, settings, line):
+    """The first row tells when the task is made, before any model is asked."""
+    assert line in refused(task_manager.load, [preference_task(ROWS, tmp_path, **settings)])
+
+
+@pytest.mark.parametrize(
+    ("rows", "settings", "line"),
+    [
+        ([styles(3), styles(3), styles(2)], {"score": "rm_bench"}, "task mine, row 2: found 2 chosen and 2 rejected"),
+        (
+            [{"prompt": "p", "chosen": "ab", "rejected": "a"}, {"prompt": "p", "chosen": "a", "rejected": "ab"}],
+            {"metric_list": [{"metric": "acc_chosen_longer", "aggregation": "mean"}]},
+            "found aggregation mean of metric acc_chosen_longer, which takes none of its values (TypeError: ",
+        ),
+    ],
+)
+def test_a_later_row_is_told_before_any_is_scored(task_manager, tmp_path, rows, settings, line):
+    """With the row's number, while requests are built; rows that --limit leaves out do not matter."""
+    task = preference_task(rows, tmp_path, **settings)
+    model = ScriptedLM(length)
+    assert line in refused(simple_evaluate, model=model, tasks=[task], task_manager=task_manager, bootstrap_iters=0)
+    assert model.requests == []
+    evaluate(length, [task], task_manager, limit=1)
+
+
+def test_aggregations_see_rows_that_differ(task_manager, tmp_path):
+    """A function of the user's that wants values that are not all alike is no reason to stop."""
+
+    def spread(values):
+        return 1 / (max(values) - min(values))
+
+    metrics = [{"metric": "margin", "aggregation": spread}]
+    results, _ = evaluate(length, [preference_task(ROWS, tmp_path, metric_list=metrics)], task_manager)
+    assert results["results"]["mine"]["margin,none"] == 1 / 12
+
+
+def raises(doc, results):
+    """A user's `process_results` with a bug."""
+    return {"acc": doc["no such column"]}
+
+
+def raises_late(doc, results):
+    """One that knows only the first row."""
+    return {"acc": {7: 1.0}[doc["id"]]}
+
+
+def gives_a_number(doc, results):
+    """One that forgot the metric's name."""
+    return 1.0
+
+
+@pytest.mark.parametrize(
+    "kind", [preference_task, lambda rows, folder, **settings: judge_task(folder, rows, **settings)]
+)
+@pytest.mark.parametrize(
+    ("function", "line"),
+    [
+        (
+            raises,
+            "row 0 (id 7): process_results test_rehearsal.raises: KeyError: 'no such column'; it was tried on the",
+        ),
+        (
+            gives_a_number,
+            "row 0 (id 7): found float from process_results test_rehearsal.gives_a_number, expected {metric",
+        ),
+    ],
+)
+def test_own_process_results_is_tried_early(task_manager, tmp_path, kind, function, line):
+    """On the first row, with answers of the kind that a model gives."""
+    line_found = refused(task_manager.load, [kind(ROWS, tmp_path, process_results=function)])
+    assert line in line_found
+    assert line_found.count("KeyError") <= 1
+    assert "with stand-in answers" in line_found
+
+
+def test_own_process_results_gets_answers_as_of_a_model(task_manager, tmp_path):
+    """Pairs of a float and a bool, one for each response; what it adds to the row stays out of requests."""
+    seen = []
+
+    def keeps(doc, results):
+        seen.append(results)
+        doc["mine"] = 1
+        return {"acc": float(results[0][0] > results[1][0])}
+
+    task = task_manager.load([preference_task(ROWS, tmp_path, process_results=keeps)])["tasks"]["mine"]
+    [[first, second]] = seen
+    assert all(type(score) is float and greedy is False for score, greedy in (first, second))
+    assert first != second
+    task.build_all_requests()
+    assert len(seen) == 1
+    assert all("mine" not in request.doc for request in task.instances)
+
+
+def test_own_process_results_that_fails_late_loses_no_scores(task_manager, tmp_path):
+    """One line with the row, the function and where scores survive; the next run asks the model nothing."""
+    options = {"task_manager": task_manager, "bootstrap_iters": 0, "use_cache": str(tmp_path / "cache")}
+    task = preference_task(ROWS, tmp_path, process_results=raises_late)
+    model = ScriptedLM(length)
+    line = refused(simple_evaluate, model=model, tasks=[task], **options)
+    assert (
+        "task mine, row 1 (id 8): process_results test_rehearsal.raises_late: KeyError: 8; scores survive only" in line
+    )
+    assert len(model.requests) == 6
+    again = ScriptedLM(length)
+    results = simple_evaluate(model=again, tasks=[preference_task(ROWS, tmp_path)], **options)
+    assert results["results"]["mine"]["acc,none"] == pytest.approx(1 / 3)
+    assert again.requests == []
+
+
+def broken(*args, **kwargs):
+    """A user's function with a bug."""
+    raise OSError("no\nmore")
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"process_docs": broken}, "task mine: process_docs test_rehearsal.broken: OSError: no more (data: json files"),
+        ({"process_docs": list}, "task mine: found list from process_docs builtins.list, expected a datasets.Dataset"),
+        (
+            {"custom_dataset": broken},
+            "task mine: custom_dataset test_rehearsal.broken: OSError: no more (data: custom)",
+        ),
+        (
+            {"custom_dataset": lambda **options: [1]},
+            "found list from custom_dataset test_rehearsal.<lambda>, expected {split: datasets.Dataset}",
+        ),
+    ],
+)
+def test_own_functions_of_the_rows(task_manager, tmp_path, settings, line):
+    """Which one, and what it did."""
+    settings = {**settings, **({"dataset_kwargs": {}} if "custom_dataset" in settings else {})}
+    assert line in refused(task_manager.load, [{**preference_task(ROWS, tmp_path), **settings}])
