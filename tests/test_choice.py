@@ -35,9 +35,9 @@ def test_models_without_trees_get_padded_batches(tmp_path, caplog):
 def all_before(monkeypatch):
     """An attention that heeds no tree: every token sees all before it."""
 
-    def key_blocks(self, layer, repeats=1):
-        sees = torch.ones(self.size, self.size, dtype=torch.bool).tril()
-        return [KeyBlock(0, self.size, torch.arange(self.size), sees.repeat(repeats, 1))]
+    def key_blocks(self, layer, repeats, dtype):
+        mask = torch.full((self.size, self.size), -torch.inf, dtype=dtype).triu(1)
+        return [KeyBlock(slice(self.size), slice(self.size), mask.repeat(repeats, 1))]
 
     monkeypatch.setattr(TreeMask, "key_blocks", key_blocks)
 
@@ -156,9 +156,36 @@ def test_automatic_budget_fits_the_memory(models, monkeypatch):
     model = transformers.AutoModelForSequenceClassification.from_pretrained(models["gemma-2"])
     cpu = torch.device("cpu")
     assert budgets.automatic_budget(model, "prefix_tree", cpu) == 2048
+    assert budgets.automatic_budget(model, "flex_attention", cpu) == 2048
     need = budgets.activation_bytes(model, "eager", 1024)
     monkeypatch.setattr(budgets, "free_memory", lambda device: 2 * need)
     assert budgets.automatic_budget(model, "eager", cpu) == 1024
     assert budgets.automatic_budget(model, "prefix_tree", cpu) == 2048
     monkeypatch.setattr(budgets, "free_memory", lambda device: 0)
     assert budgets.automatic_budget(model, "eager", cpu) == 512
+
+
+def test_budget_on_a_gpu_goes_by_the_attention(models, monkeypatch):
+    """Dense masks of 8192 tokens would put a quarter of all operations into pairs that are masked."""
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(models["llama-3.1"])
+    monkeypatch.setattr(budgets, "free_memory", lambda device: 2**40)
+    found = {
+        name: budgets.automatic_budget(model, name, torch.device("cuda"))
+        for name in ("flex_attention", "sdpa", "eager")
+    }
+    assert found == {"flex_attention": 8192, "sdpa": 2048, "eager": 2048}
+
+
+@pytest.mark.parametrize(
+    ("error", "memory"),
+    [
+        (RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), True),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_which_errors_say_that_memory_ran_out(error, memory):
+    """torch's allocator, the driver and cuBLAS each in their own words."""
+    assert budgets.out_of_memory(error) is memory

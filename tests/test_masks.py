@@ -1,5 +1,7 @@
 """The three forms of visibility against a definition from the conversations themselves."""
 
+import inspect
+
 import pytest
 import torch
 import transformers
@@ -48,7 +50,7 @@ def of_blocks(mask, layer):
     """The dense form of the blocks of keys."""
     sees = torch.zeros(mask.size, mask.size, dtype=torch.bool)
     for block in mask.key_blocks(layer):
-        sees[block.start : block.stop, block.keys] = block.sees
+        sees[block.queries, block.keys] = block.mask == 0
     return sees
 
 
@@ -96,6 +98,8 @@ def test_unshared_blocks_are_skipped():
     assert len(pack) == 16 * 128
     assert mask.kv_num_blocks[0, 0].tolist() == [1] * 16  # its own block, causal
     assert mask.full_kv_num_blocks[0, 0].tolist() == [0] + [1] * 15  # the shared beginning
+    if "compute_q_blocks" in inspect.signature(type(mask).from_kv_blocks).parameters:  # from torch 2.11 on
+        assert mask.q_indices is None  # of use only backwards
 
 
 def test_layers_of_other_kinds_are_refused():

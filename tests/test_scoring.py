@@ -19,7 +19,7 @@ def test_every_attention_gives_the_scores_of_padded_batches(models, family, atte
         pytest.skip("sdpa drops the soft-capping and is refused")
     expected = scores(HFReward(models[family], scoring="padded", **CPU), rows())
     options = {} if attention == "prefix_tree" else {"attn_implementation": attention}
-    # uncompiled: what torch compiles of FlexAttention for CPUs can't read the mask's tensors
+    # uncompiled here, for the time it takes: test_compiled.py
     with torch.compiler.set_stance("force_eager"):
         model = HFReward(models[family], scoring="tree", tokens_per_pack=384, **CPU, **options)
         assert scores(model, rows()) == pytest.approx(expected, abs=1e-5)
@@ -104,17 +104,3 @@ def test_a_loaded_model_is_left_as_it_was(models):
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in loaded.modules())
     padded = HFReward(loaded, tokenizer=model.tokenizer, scoring="padded", batch_size=4)
     assert scores(padded, rows()) == pytest.approx(expected, abs=1e-5)
-
-
-def test_compiled_model_scores_the_same(models):
-    """With one shape, so that it is compiled once."""
-    expected = scores(HFReward(models["qwen-3"], **CPU), rows())
-    model = HFReward(models["qwen-3"], compile=True, tokens_per_pack=512, **CPU)
-    torch._dynamo.utils.counters.clear()
-    assert scores(model, rows()) == pytest.approx(expected, abs=1e-5)
-    info = model.get_model_info()["reward"]
-    assert (info["scoring"], info["attention"]) == ("tree", "sdpa")
-    assert (info["tokens_forwarded"] + info["tokens_padding"]) % 512 == 0
-    assert (
-        torch._dynamo.utils.counters["stats"]["unique_graphs"] == 0
-    )  # nothing was compiled after the check at loading

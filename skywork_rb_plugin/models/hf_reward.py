@@ -23,7 +23,7 @@ from skywork_rb_plugin.models import checkpoints
 from skywork_rb_plugin.models.options import check_names, check_values, device_for
 from skywork_rb_plugin.models.rendering import PROBES, Rendered, Renderer
 from skywork_rb_plugin.models.reward_lm import RewardLM
-from skywork_rb_plugin.scoring.attention import BY_BLOCKS, attention_for
+from skywork_rb_plugin.scoring.attention import OURS, attention_for
 from skywork_rb_plugin.scoring.choice import Scoring, choose_scorer
 from skywork_rb_plugin.scoring.padded import PaddedScorer
 
@@ -122,7 +122,7 @@ class HFReward(RewardLM, HFLM):
             UserError: it can't, or the model has not one label, or would lose its soft-capping.
         """
         shown = ", ".join(f"{key}={value}" for key, value in options.items() if isinstance(value, (str, int)))
-        if options.get("attn_implementation") == BY_BLOCKS:  # ours: nothing to load with
+        if self._scoring != "padded" and options.get("attn_implementation") in OURS:  # nothing to load with
             options.pop("attn_implementation")
         if options.get("tokenizer") is not None and not isinstance(options["tokenizer"], str):
             options["tokenizer"] = copy.deepcopy(options["tokenizer"])  # the host gives it a pad token

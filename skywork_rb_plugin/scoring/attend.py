@@ -4,7 +4,6 @@ Dense masks cost the square of a pack's length although a token sees few others.
 block sees, but needs a compiler for the device; `attend_by_blocks` skips it with plain tensor operations.
 """
 
-import functools
 import inspect
 from collections.abc import Callable
 
@@ -22,14 +21,16 @@ BY_BLOCKS, BY_FLEX = "prefix_tree", "prefix_tree_flex"
 _APART = {"isolate_recompiles": True} if "isolate_recompiles" in inspect.signature(torch.compile).parameters else {}
 
 
-def compiled_apart(function: Callable) -> Callable:
-    """The function, compiled for each shape it meets and for one model: what others compile of it does not count.
+def compiled_apart(function: Callable, dynamic: bool = False) -> Callable:
+    """The function, compiled for one model: what others compile of it does not count.
 
-    What can't be compiled as a whole is an error, never slow in silence.
+    Compiled for each shape it meets, what can't be compiled as a whole is an error, never slow in silence. If `dynamic`,
+    for all shapes at once, in parts around what can't be.
     """
-    return torch.compile(function, dynamic=False, fullgraph=True, **_APART)
+    return torch.compile(function, dynamic=dynamic, fullgraph=not dynamic, **_APART)
 
 
+@torch.compiler.disable  # a loop of many shapes
 def attend_by_blocks(
     module: torch.nn.Module,
     query: torch.Tensor,
@@ -66,12 +67,11 @@ def attend_by_blocks(
     attend = _soft_capped(softcap) if softcap is not None else scaled_dot_product_attention
     scaling = width**-0.5 if scaling is None else scaling
     attended = query.new_empty(tokens, heads, width)
-    for block in prefix_tree.key_blocks(module.layer_idx, heads // groups):
-        count = block.stop - block.start
+    for block in prefix_tree.key_blocks(module.layer_idx, heads // groups, query.dtype):
         # the heads that share keys become one head with more queries: no key is copied for each of them
-        queries = query[:, :, block.start : block.stop].reshape(1, groups, -1, width)
-        some = attend(queries, key[:, :, block.keys], value[:, :, block.keys], attn_mask=block.sees, scale=scaling)
-        attended[block.start : block.stop] = some.reshape(heads, count, width).transpose(0, 1)
+        queries = query[:, :, block.queries].reshape(1, groups, -1, width)
+        some = attend(queries, key[:, :, block.keys], value[:, :, block.keys], attn_mask=block.mask, scale=scaling)
+        attended[block.queries] = some.reshape(heads, -1, width).transpose(0, 1)
     return attended[None], None
 
 
@@ -131,13 +131,12 @@ def _check(handed_on: object, kwargs: dict) -> None:
 def _soft_capped(softcap: float) -> Callable:
     def attend(query, key, value, attn_mask, scale):
         logits = torch.tanh(query @ key.transpose(-1, -2) * (scale / softcap)) * softcap
-        weights = logits.masked_fill(~attn_mask, -torch.inf).softmax(-1, dtype=torch.float32)
+        weights = (logits + attn_mask).softmax(-1, dtype=torch.float32)
         return weights.to(query.dtype) @ value
 
     return attend
 
 
-@functools.cache
 def _soft_cap(softcap: float) -> Callable:
     def score_mod(score, batch, head, q, k):
         return softcap * torch.tanh(score / softcap)

@@ -13,6 +13,8 @@ from skywork_rb_plugin.scoring.attend import BY_BLOCKS, BY_FLEX, compiled_apart
 from skywork_rb_plugin.scoring.masks import TreeMask, layer_windows
 
 _MASKS = {"sdpa": "dense", "eager": "dense", "flex_attention": "flex", BY_BLOCKS: "blocks"}
+# those that run by functions of our own
+OURS = frozenset(name for name, kind in _MASKS.items() if kind != "dense")
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def tree_attentions(
         model: the classifier as it was loaded.
         requested: `attn_implementation` if the user gave one; it is the only candidate then.
         device: where the model runs.
-        compiled: whether the decoder is going to be compiled, which needs fixed shapes and no Python in between.
+        compiled: whether the layers are going to be compiled, which needs fixed shapes but for attention by blocks.
 
     Raises:
         UserError: no way is possible; the line says why.
@@ -69,12 +71,13 @@ def tree_attentions(
     one_device = len(set((getattr(model, "hf_device_map", None) or {}).values())) < 2
     if not requested and device.type == "cuda" and one_device:
         names.insert(0, "flex_attention")
-    elif not requested and device.type != "cuda" and not compiled:
+    elif not requested and device.type != "cuda":
         names.insert(0, BY_BLOCKS)
-    names = [name for name in dict.fromkeys(names) if name in _MASKS and not (compiled and name == BY_BLOCKS)]
+    names = [name for name in dict.fromkeys(names) if name in _MASKS]
     if not names:
         raise UserError(f"found attention {model.config._attn_implementation}, expected one of {', '.join(_MASKS)}")
-    return [TreeAttention(name, compiled or _MASKS[name] == "flex") for name in names]
+    fixed = {"flex": True, "dense": compiled, "blocks": False}
+    return [TreeAttention(name, fixed[_MASKS[name]]) for name in names]
 
 
 def attention_for(

@@ -16,12 +16,25 @@ _SHARE = 0.5
 
 
 def automatic_budget(model: transformers.PreTrainedModel, implementation: str, device: torch.device) -> int:
-    """Tokens per pack: the most that is useful, halved until an estimate of the activations fits the free memory."""
+    """Tokens per pack: the most that is useful, halved until an estimate of the activations fits the free memory.
+
+    The same on all ranks that compute the model's layers together.
+    """
     budget = _LARGEST["other"] if device.type == "cpu" else _LARGEST.get(implementation, _LARGEST["other"])
     free = _SHARE * free_memory(device)
     while budget > _SMALLEST and activation_bytes(model, implementation, budget) > free:
         budget //= 2
+    if ranks_within(model) > 1:
+        # every pack is computed by all of them together
+        least = torch.tensor(budget, device=device)
+        torch.distributed.all_reduce(least, torch.distributed.ReduceOp.MIN)
+        budget = int(least)
     return budget
+
+
+def ranks_within(model: torch.nn.Module) -> int:
+    """How many processes compute each layer together (`tp_plan`)."""
+    return getattr(model, "tp_size", None) or 1
 
 
 def free_memory(device: torch.device) -> int:

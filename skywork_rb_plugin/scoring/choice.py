@@ -52,6 +52,11 @@ def choose_scorer(
             "%d different short conversations all have the reward %g: is the head trained? If all have it, every pair ties.",
             len(expected), expected[0],
         )  # fmt: skip
+    if getattr(getattr(padded.model.config, "quantization_config", None), "load_in_8bit", False):
+        logger.warning(
+            "LLM.int8 chooses what it computes in 16 bits by all tokens of a forward pass: in 8 bits a score depends a "
+            "little on its neighbours in a pack or batch (bitsandbytes, MatMul8bitLt)."
+        )
     if scoring == "padded":
         logger.info("Scoring in padded batches of %s.", padded.batch_size)
         return padded
@@ -66,7 +71,7 @@ def choose_scorer(
             auto = tokens_per_pack == "auto"
             budget = automatic_budget(model, attention.implementation, padded.device) if auto else tokens_per_pack
             tree = TreeScorer(model, padded.head, attention, budget, padded.device, padded.autocast, compiled)
-            if attention.fixed_shapes:
+            if compiled or attention.fixed_shapes:
                 logger.info("Compiling for packs of %d tokens: this may take a minute.", tree.budget)
             if (reason := _mistake(tree, sequences, states)) is None:
                 logger.info("Scoring by prefix tree: %s attention, packs of %d tokens.", tree.attention, tree.budget)

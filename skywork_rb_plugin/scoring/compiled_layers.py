@@ -13,15 +13,19 @@ from skywork_rb_plugin.scoring.attend import compiled_apart
 class CompiledLayers:
     """The layers of a decoder, compiled, but for the last: there only the tokens that are read are computed (LastLayer).
 
+    Args:
+        decoder: has `layers`.
+        dynamic: for all shapes at once, instead of for each.
+
     Raises:
-        UserError: the decoder has no list of layers.
+        UserError: it has none.
     """
 
-    def __init__(self, decoder: torch.nn.Module) -> None:
+    def __init__(self, decoder: torch.nn.Module, dynamic: bool) -> None:
         layers = getattr(decoder, "layers", None)
         if not layers:
             raise UserError(f"found compile=True for {type(decoder).__name__}, which has no `layers`, expected False")
-        compiled = compiled_apart(_forward)
+        compiled = compiled_apart(_forward, dynamic)
         self._forwards = {layer: partial(compiled, layer) for layer in layers[:-1]}
 
     @contextmanager

@@ -51,15 +51,17 @@ def layer_windows(config: transformers.PretrainedConfig) -> dict[str, int | None
 
 
 class KeyBlock(NamedTuple):
-    """Queries `start` to `stop` of a pack, the keys that any of them sees, and which sees which: (queries, keys).
+    """Some queries of a pack in a row, the keys that any of them sees, and which sees which.
 
-    The queries in `sees` are repeated for each head that shares the keys.
+    Attributes:
+        queries: their tokens.
+        keys: indices of tokens; a slice where they are in a row, which copies nothing.
+        mask: 0 where a query sees a key and -inf elsewhere, (queries, keys); repeated for each head that shares the keys.
     """
 
-    start: int
-    stop: int
-    keys: torch.Tensor
-    sees: torch.Tensor
+    queries: slice
+    keys: torch.Tensor | slice
+    mask: torch.Tensor
 
 
 class TreeMask:
@@ -79,7 +81,7 @@ class TreeMask:
         ends = np.concatenate([pack.subtree_ends, np.arange(len(pack) + 1, size + 1, dtype=np.int32)])
         self.subtree_ends = torch.from_numpy(ends)
         self._there = {torch.device("cpu"): (self.subtree_ends, self.depths)}
-        self._key_blocks: dict[tuple[int | None, int], list[KeyBlock]] = {}
+        self._key_blocks: dict[tuple, list[KeyBlock]] = {}
 
     def dense(self, dtype: torch.dtype) -> torch.Tensor | dict[str, torch.Tensor]:
         """Masks (1, 1, size, size): True where a token is seen or, of a float `dtype`, 0 there and its minimum elsewhere."""
@@ -97,19 +99,19 @@ class TreeMask:
         """BlockMasks for FlexAttention, made from what is known of each block; `size` must be a multiple of 128."""
         return self._for_model(self._block_mask)
 
-    def key_blocks(self, layer: int, repeats: int = 1) -> list[KeyBlock]:
+    def key_blocks(self, layer: int, repeats: int = 1, dtype: torch.dtype = torch.float32) -> list[KeyBlock]:
         """Blocks of 128 queries, `repeats` times each, with the keys that a layer's attention lets them see."""
         window = self._windows[self._kinds[layer] if self._kinds else _EVERY_LAYER]
-        if (window, repeats) not in self._key_blocks:
-            self._key_blocks[window, repeats] = self._find_key_blocks(window, repeats)
-        return self._key_blocks[window, repeats]
+        if (window, repeats, dtype) not in self._key_blocks:
+            self._key_blocks[window, repeats, dtype] = self._find_key_blocks(window, repeats, dtype)
+        return self._key_blocks[window, repeats, dtype]
 
     def _for_model(self, make: Callable[[int | None], object]):
         """One mask, or a dict of them for a model with several kinds of layers."""
         masks = {kind: make(window) for kind, window in self._windows.items()}
         return masks if self._kinds else masks[_EVERY_LAYER]
 
-    def _find_key_blocks(self, window: int | None, repeats: int) -> list[KeyBlock]:
+    def _find_key_blocks(self, window: int | None, repeats: int, dtype: torch.dtype) -> list[KeyBlock]:
         tokens = torch.arange(self.size)
         sees = self._rule(window, tokens.device)
         blocks = []
@@ -119,8 +121,10 @@ class TreeMask:
             candidates = tokens[:stop][self.subtree_ends[:stop] > start]
             seen = sees(None, None, queries[:, None], candidates[None, :])
             used = seen.any(0)
-            of_heads = seen[:, used].repeat(repeats, 1)
-            blocks.append(KeyBlock(start, stop, candidates[used].to(self.device), of_heads.to(self.device)))
+            mask = torch.zeros(len(queries), int(used.sum()), dtype=dtype).masked_fill(~seen[:, used], -torch.inf)
+            keys = _in_a_row(candidates[used])
+            keys = keys if isinstance(keys, slice) else keys.to(self.device)
+            blocks.append(KeyBlock(slice(start, stop), keys, mask.repeat(repeats, 1).to(self.device)))
         return blocks
 
     def _block_mask(self, window: int | None) -> BlockMask:
@@ -157,3 +161,9 @@ class TreeMask:
             return visible if window is None else visible & (depths[q] - depths[k] < window)
 
         return sees
+
+
+def _in_a_row(indices: torch.Tensor) -> torch.Tensor | slice:
+    """The same, as a slice if they are in a row."""
+    first, last = indices[0].item(), indices[-1].item()
+    return slice(first, last + 1) if last - first + 1 == len(indices) else indices

@@ -16,7 +16,7 @@ from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.heads.head import Head
 from skywork_rb_plugin.scoring.attention import TreeAttention
 from skywork_rb_plugin.scoring.batches import Conversations, Scored, ahead, chunks
-from skywork_rb_plugin.scoring.budget import out_of_memory
+from skywork_rb_plugin.scoring.budget import out_of_memory, ranks_within
 from skywork_rb_plugin.scoring.compiled_layers import CompiledLayers
 from skywork_rb_plugin.scoring.last_layer import LastLayer
 from skywork_rb_plugin.scoring.masks import BLOCK, TreeMask, padded, send
@@ -83,7 +83,7 @@ class TreeScorer:
         self.compiled = compiled
         self._decoder = model.base_model
         self._last_layer = LastLayer(self._decoder)
-        self._layers = CompiledLayers(self._decoder) if compiled else None
+        self._layers = CompiledLayers(self._decoder, not attention.fixed_shapes) if compiled else None
         self._at_once = 2 if device.type == "cuda" else 1  # a GPU computes one pack while the next is prepared
         self._halved = False
 
@@ -228,9 +228,15 @@ class TreeScorer:
         """Make packs smaller from here on, this one included.
 
         Raises:
-            UserError: there is a single conversation in it.
+            UserError: there is a single conversation in it, or other ranks wait for this one in the middle of it.
         """
         size = self._size(pack)
+        if (ranks := ranks_within(self.model)) > 1:
+            raise UserError(
+                f"out of memory with a pack of {size} tokens on one of {ranks} ranks that compute it together; expected "
+                f"fewer: tokens_per_pack={min(self.budget, size) // 2} in --model_args; scores finished before survive only "
+                "under --use_cache"
+            )
         smallest = -(-len(pack) // BLOCK) * BLOCK if self._attention.fixed_shapes else len(pack)
         if pack.is_single and size == smallest:
             raise UserError(
