@@ -48,7 +48,7 @@ class HFReward(RewardLM, HFLM):
         scoring: `tree` computes tokens that conversations share once; `padded` takes batches of `batch_size`; `auto`
             means `tree` where the model can.
         tokens_per_pack: budget of `tree`, or `auto` to go by the device and its free memory.
-        compile: whether `tree` compiles the model.
+        compile: whether `tree` compiles the layers of the model.
         device: as of `--device`; default: CUDA where there is one, else the CPU.
 
     Raises:
