@@ -276,6 +276,11 @@ def test_pad_token_that_no_text_contains(tmp_path, models):
         ({"pretrained": "/no/such/folder"}, r"found no folder /no/such/folder, expected"),
         ({"dtype": "bf16"}, r"could not load .* with .*dtype=bf16"),
         ({"pad_rule": "left"}, r"found pad_rule=left, expected config or reference"),
+        *(
+            ({"batch_size": size}, rf"found --batch_size {size}, expected a whole number above 0, auto, or auto:N")
+            for size in ("auto:0", "auto:-1", "auto:x", "auto:", "auto:inf", "automatic", "0", -3, 1.5, "1.5")
+        ),
+        ({"max_batch_size": 0}, r"found --max_batch_size 0, expected a whole number above 0"),
     ],
 )
 def test_bad_model_arguments_get_one_line(models, options, line):

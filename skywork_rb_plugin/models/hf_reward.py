@@ -5,7 +5,7 @@ import copy
 import inspect
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -68,8 +68,12 @@ class HFReward(RewardLM, HFLM):
         device: str | torch.device | None = None,
         **kwargs,
     ) -> None:
-        check_names(kwargs, {*inspect.signature(HFLM).parameters, *inspect.signature(HFReward).parameters})
-        check_values(pretrained, chat_template, pad_rule, scoring, tokens_per_pack, compile, kwargs)
+        self.check_options(
+            {
+                "pretrained": pretrained, "chat_template": chat_template, "pad_rule": pad_rule, "scoring": scoring,
+                "tokens_per_pack": tokens_per_pack, "compile": compile, "device": device, **kwargs,
+            }
+        )  # fmt: skip
         if pretrained == DEMO:
             pretrained = files("skywork_rb_plugin") / "demo" / "model"
         pretrained = os.fspath(pretrained) if isinstance(pretrained, os.PathLike) else pretrained
@@ -104,6 +108,16 @@ class HFReward(RewardLM, HFLM):
                 'with --model_args \'{"chat_template_args": {"date_string": "…"}}\' if the template takes one.',
                 self._name, date,
             )  # fmt: skip
+
+    @classmethod
+    def check_options(cls, options: Mapping[str, object]) -> None:
+        """Refuse misspelt options, and values that can't be meant, before anything is loaded.
+
+        Raises:
+            UserError: says what was found and what was expected.
+        """
+        check_names(options, {*inspect.signature(HFLM).parameters, *inspect.signature(HFReward).parameters})
+        check_values(options)
 
     def find_head(self, pad_id: int | None) -> Head | None:
         """The head that reads the loaded model; None if its rewards can only be its own logits.

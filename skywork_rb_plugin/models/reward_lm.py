@@ -4,7 +4,7 @@ import abc
 import logging
 import math
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 
 from lm_eval.api.model import LM
@@ -12,8 +12,9 @@ from lm_eval.api.model import LM
 import skywork_rb_plugin
 from skywork_rb_plugin.conversations import Conversation, Message, Reward, whole_conversation
 from skywork_rb_plugin.errors import UserError
-from skywork_rb_plugin.host import Instance
+from skywork_rb_plugin.host import Instance, coming_evaluation, simple_parse_args_string
 from skywork_rb_plugin.models import score_cache
+from skywork_rb_plugin.models.coming_run import check_tasks
 from skywork_rb_plugin.models.rendering import Rendered, Renderer
 from skywork_rb_plugin.models.requests import cannot_answer, conversation_of, not_finite, refuse_unrankable
 from skywork_rb_plugin.scoring.batches import Scorer
@@ -55,6 +56,14 @@ class RewardLM(LM):
     @abc.abstractmethod
     def reward_info(self) -> dict[str, object]:
         """What the results file says of the model in its block `reward`, beside what all backends have."""
+
+    @classmethod
+    def check_options(cls, options: Mapping[str, object]) -> None:
+        """Refuse options that can't be meant, before anything is loaded; a backend says which.
+
+        Raises:
+            UserError: says what was found and what was expected.
+        """
 
     def scoring_mode(self) -> AbstractContextManager:
         """In force while conversations are scored."""
@@ -153,9 +162,21 @@ class RewardLM(LM):
 
     @classmethod
     def create_from_arg_obj(cls, arg_dict: dict, additional_config: dict | None = None) -> "RewardLM":
-        """The model of a command line; what `--model_args` says goes before flags such as `--device`."""
-        flags = {key: value for key, value in (additional_config or {}).items() if key not in arg_dict}
-        return super().create_from_arg_obj(arg_dict, flags)
+        """The model of a command line; what `--model_args` says goes before flags such as `--device`.
+
+        Raises:
+            UserError: an option or one of the run's tasks can't be used; both are looked at before anything is loaded.
+        """
+        flags = {key: value for key, value in (additional_config or {}).items() if value is not None}
+        options = {**flags, **arg_dict}
+        cls.check_options(options)
+        check_tasks(coming_evaluation())
+        return super().create_from_arg_obj(options)
+
+    @classmethod
+    def create_from_arg_string(cls, arg_string: str, additional_config: dict | None = None) -> "RewardLM":
+        """The same from `name=value,name=value`."""
+        return cls.create_from_arg_obj(simple_parse_args_string(arg_string), additional_config)
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """The reward of each request's `(context, continuation)`, as `(Reward, False)`.
@@ -197,7 +218,7 @@ class RewardLM(LM):
         Raises:
             UserError: always.
         """
-        raise cannot_answer(requests, "likelihoods of whole texts (perplexity)")
+        raise _cannot_answer(requests, "loglikelihood_rolling")
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False):
         """Refused: a reward model writes no text.
@@ -205,7 +226,7 @@ class RewardLM(LM):
         Raises:
             UserError: always.
         """
-        raise cannot_answer(requests, "generated text")
+        raise _cannot_answer(requests, "generate_until")
 
     @property
     def tokenizer_name(self) -> str:
@@ -264,3 +285,8 @@ class RewardLM(LM):
         }
         host = getattr(super(), "get_model_info", dict)  # not every LM of the host has it
         return {**host(), "reward": reward}
+
+
+def _cannot_answer(requests: Sequence[Instance], kind: str) -> UserError:
+    task = requests[0].task_name if requests else "a task"
+    return UserError(f"{cannot_answer(task, kind)}; scores finished before survive only under --use_cache")
