@@ -34,6 +34,7 @@ _PLACES = {
     "aggregation_registry": ("lm_eval.api.registry",),
     "apply_template": ("lm_eval.config.templates", "lm_eval.utils"),
     "cli_evaluate": ("lm_eval.__main__",),
+    "get_sample_size": ("lm_eval.evaluator_utils",),
     "info_once": ("lm_eval.utils",),
     "load_yaml": ("lm_eval.tasks._yaml_loader",),
     "metric_registry": ("lm_eval.api.registry",),

@@ -124,6 +124,22 @@ def test_options_come_before_tasks(tmp_path, task_manager):
             evaluate([task], task_manager, **options)
 
 
+@pytest.mark.parametrize(
+    ("options", "count"), [({"limit": 2}, 2), ({"limit": 0.4}, 2), ({"samples": {"mine": [1, 4]}}, 2), ({}, 5)]
+)
+def test_fewer_documents_than_processes_is_one_line(tmp_path, task_manager, monkeypatch, options, count):
+    """In every process, before they wait for each other; a model shared by all is one."""
+    task = preference_task([{**ROWS[0], "prompt": str(i)} for i in range(5)], tmp_path)
+    monkeypatch.setenv("WORLD_SIZE", str(count + 1))
+    with pytest.raises(UserError, match=f"task mine: found {count} documents for {count + 1} processes, expected at"):
+        evaluate([task], task_manager, **options)
+    with pytest.raises(UserError, match=NO_MODEL):
+        evaluate([task], task_manager, **options, model_args={**ABSENT, "tp_plan": "auto"})
+    monkeypatch.setenv("WORLD_SIZE", str(count))
+    with pytest.raises(UserError, match=NO_MODEL):
+        evaluate([task], task_manager, **options)
+
+
 def test_what_loading_a_task_logs_is_logged_once(tmp_path, task_manager, caplog):
     """By the second loading, the harness's own, also what is said once in a process."""
     caplog.set_level("INFO", logger="lm_eval")

@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from skywork_rb_plugin import discovery, host
+from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.models.requests import UNANSWERABLE, cannot_answer
 
 
-def check_tasks(run: Mapping | None) -> None:
+def check_tasks(run: Mapping | None, processes: int = 1) -> None:
     """Load the run's tasks that are ours, so that what is wrong with them is told before the model is loaded.
 
     The harness loads them again, from the caches of `datasets`: RewardBench's 23 subsets in half a second. Of other tasks
@@ -20,9 +21,10 @@ def check_tasks(run: Mapping | None) -> None:
 
     Args:
         run: the arguments of `simple_evaluate` (`host.coming_evaluation`), or None where nothing is known of a run.
+        processes: how many will share the documents.
 
     Raises:
-        UserError: a task can't be used, or asks for what a reward model can't give.
+        UserError: a task can't be used, asks for what a reward model can't give, or has too few documents.
         Exception: what the harness itself would raise of a task.
     """
     if run is None or not run.get("tasks"):
@@ -42,6 +44,20 @@ def check_tasks(run: Mapping | None) -> None:
                 to_load.append(task)
         for name, loaded in manager.load(to_load)["tasks"].items():
             _refuse(name, loaded.OUTPUT_TYPE)
+            if (count := _documents(name, loaded, run)) < processes:
+                # the harness fails in the processes that get none, and the others in waiting for them
+                raise UserError(
+                    f"task {name}: found {count} documents for {processes} processes, expected at least one for each; "
+                    "start fewer processes, or raise --limit"
+                )
+
+
+def _documents(name: str, task: object, run: Mapping) -> int:
+    """How many documents of a loaded task the run takes."""
+    if samples := (run.get("samples") or {}).get(name):
+        return len(set(samples))
+    total = len(task.eval_docs)
+    return min(total, host.get_sample_size(task, run.get("limit")) or total)
 
 
 def _manager_of_ours(run: Mapping):

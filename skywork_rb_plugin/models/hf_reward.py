@@ -7,10 +7,12 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
+import accelerate
 import torch
 import transformers
 
@@ -32,6 +34,10 @@ logger = logging.getLogger(f"lm_eval.{__name__}")
 DEMO = "demo"
 # model arguments that choose among the files of one checkpoint
 _FILE_OPTIONS = ("subfolder", "gguf_file", "variant", "use_fast_tokenizer")
+
+
+# how long processes wait for each other, as in the host: one may have much more to score
+_PATIENCE = timedelta(weeks=52)
 
 
 class HFReward(RewardLM, HFLM):
@@ -119,6 +125,11 @@ class HFReward(RewardLM, HFLM):
         check_names(options, {*inspect.signature(HFLM).parameters, *inspect.signature(HFReward).parameters})
         check_values(options)
 
+    @classmethod
+    def processes(cls, options: Mapping[str, object]) -> int:
+        """How many share the documents: all that `torchrun` or `accelerate launch` started, unless they share the model."""
+        return 1 if options.get("tp_plan") else int(os.environ.get("WORLD_SIZE", "1"))
+
     def find_head(self, pad_id: int | None) -> Head | None:
         """The head that reads the loaded model; None if its rewards can only be its own logits.
 
@@ -138,6 +149,9 @@ class HFReward(RewardLM, HFLM):
         shown = ", ".join(f"{key}={value}" for key, value in options.items() if isinstance(value, (str, int)))
         if options.get("attn_implementation") == BY_BLOCKS:  # ours: nothing to load with
             options.pop("attn_implementation")
+        if device == "cpu" and isinstance(pretrained, str) and self.processes(options) > 1:
+            # accelerate joins processes on the CPU only when it is told so, and the first to ask decides
+            accelerate.PartialState(cpu=True, timeout=_PATIENCE)
         if options.get("tokenizer") is not None and not isinstance(options["tokenizer"], str):
             options["tokenizer"] = copy.deepcopy(options["tokenizer"])  # the host gives it a pad token
         try:
@@ -151,6 +165,7 @@ class HFReward(RewardLM, HFLM):
                 f"{' '.join(str(error).split())[:400]} (check --model_args; LMEVAL_LOG_LEVEL=DEBUG shows where)"
             ) from error
         if self.world_size > 1:
+            logger.info("Process %d of %d, on %s, scores its share.", self.rank + 1, self.world_size, self.device)
             atexit.register(_leave_process_group)
         check_labels(self.model.config, self._name)
         # again for a model that came loaded, or whose attention transformers chose

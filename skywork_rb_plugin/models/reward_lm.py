@@ -65,6 +65,11 @@ class RewardLM(LM):
             UserError: says what was found and what was expected.
         """
 
+    @classmethod
+    def processes(cls, options: Mapping[str, object]) -> int:
+        """How many processes will share the documents of a run, each with a model of its own."""
+        return 1
+
     def scoring_mode(self) -> AbstractContextManager:
         """In force while conversations are scored."""
         return nullcontext()
@@ -170,7 +175,7 @@ class RewardLM(LM):
         flags = {key: value for key, value in (additional_config or {}).items() if value is not None}
         options = {**flags, **arg_dict}
         cls.check_options(options)
-        check_tasks(coming_evaluation())
+        check_tasks(coming_evaluation(), cls.processes(options))
         return super().create_from_arg_obj(options)
 
     @classmethod
@@ -277,6 +282,7 @@ class RewardLM(LM):
         reward = {
             **self.reward_info(),
             **self.scorer.settings(),
+            "processes": self.world_size,
             "max_length": self.renderer.max_length,
             "chat_template_sha256": self.renderer.template_sha256,
             "chat_template_date": self.renderer.template_date,
