@@ -41,6 +41,7 @@ _PLACES = {
     "model_registry": ("lm_eval.api.registry",),
     "register_aggregation": ("lm_eval.api.registry",),
     "register_metric": ("lm_eval.api.registry",),
+    "resolve_max_length": ("lm_eval.models.utils",),
     "simple_parse_args_string": ("lm_eval.utils",),
     "warning_once": ("lm_eval.utils",),
 }

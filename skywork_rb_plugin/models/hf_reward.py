@@ -1,18 +1,15 @@
 """hf-reward: a Hugging Face reward model, loaded by the host's own HFLM."""
 
-import atexit
 import copy
 import inspect
 import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
-import accelerate
 import torch
 import transformers
 
@@ -20,9 +17,9 @@ from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.heads.head import Head
 from skywork_rb_plugin.heads.pooling import PadRule, pad_id_for_pooling, pooled_index
 from skywork_rb_plugin.heads.sequence_classification import CheckedLoader, check_labels, head_name, standard_head
-from skywork_rb_plugin.host import HFLM
-from skywork_rb_plugin.models import checkpoints
-from skywork_rb_plugin.models.options import check_names, check_values, device_for
+from skywork_rb_plugin.host import HFLM, resolve_max_length
+from skywork_rb_plugin.models import checkpoints, processes
+from skywork_rb_plugin.models.options import check_length, check_names, check_values, device_for
 from skywork_rb_plugin.models.rendering import PROBES, Rendered, Renderer
 from skywork_rb_plugin.models.reward_lm import RewardLM
 from skywork_rb_plugin.scoring.attention import BY_BLOCKS, attention_for
@@ -34,10 +31,6 @@ logger = logging.getLogger(f"lm_eval.{__name__}")
 DEMO = "demo"
 # model arguments that choose among the files of one checkpoint
 _FILE_OPTIONS = ("subfolder", "gguf_file", "variant", "use_fast_tokenizer")
-
-
-# how long processes wait for each other, as in the host: one may have much more to score
-_PATIENCE = timedelta(weeks=52)
 
 
 class HFReward(RewardLM, HFLM):
@@ -86,7 +79,9 @@ class HFReward(RewardLM, HFLM):
         self._name = pretrained if isinstance(pretrained, str) else type(pretrained).__name__
         self._scoring, self._pad_rule = scoring, pad_rule
         self._files = {key: value for key, value in kwargs.items() if key in _FILE_OPTIONS}
-        requested = kwargs.get("attn_implementation")
+        requested, self._wanted_length = kwargs.get("attn_implementation"), kwargs.get("max_length")
+        if isinstance(pretrained, transformers.PreTrainedModel):
+            check_length(self._wanted_length, resolve_max_length(pretrained.config, default=0), self._name)
         # the host puts a model that came loaded into evaluation mode
         with _modes_kept(pretrained if isinstance(pretrained, torch.nn.Module) else None):
             self._load(pretrained, device_for(device), kwargs)
@@ -128,7 +123,7 @@ class HFReward(RewardLM, HFLM):
     @classmethod
     def processes(cls, options: Mapping[str, object]) -> int:
         """How many share the documents: all that `torchrun` or `accelerate launch` started, unless they share the model."""
-        return 1 if options.get("tp_plan") else int(os.environ.get("WORLD_SIZE", "1"))
+        return 1 if options.get("tp_plan") else processes.started()
 
     def find_head(self, pad_id: int | None) -> Head | None:
         """The head that reads the loaded model; None if its rewards can only be its own logits.
@@ -150,8 +145,7 @@ class HFReward(RewardLM, HFLM):
         if options.get("attn_implementation") == BY_BLOCKS:  # ours: nothing to load with
             options.pop("attn_implementation")
         if device == "cpu" and isinstance(pretrained, str) and self.processes(options) > 1:
-            # accelerate joins processes on the CPU only when it is told so, and the first to ask decides
-            accelerate.PartialState(cpu=True, timeout=_PATIENCE)
+            processes.join_on_cpu()
         if options.get("tokenizer") is not None and not isinstance(options["tokenizer"], str):
             options["tokenizer"] = copy.deepcopy(options["tokenizer"])  # the host gives it a pad token
         try:
@@ -166,7 +160,7 @@ class HFReward(RewardLM, HFLM):
             ) from error
         if self.world_size > 1:
             logger.info("Process %d of %d, on %s, scores its share.", self.rank + 1, self.world_size, self.device)
-            atexit.register(_leave_process_group)
+            processes.leave_at_exit()
         check_labels(self.model.config, self._name)
         # again for a model that came loaded, or whose attention transformers chose
         attention_for(self.model.config, self.model.config._attn_implementation)
@@ -188,6 +182,8 @@ class HFReward(RewardLM, HFLM):
         self._own_pad_id = self.tokenizer.pad_token_id  # before the host picks one
 
     def _create_model(self, pretrained: str, *, peft: str | None = None, **kwargs) -> None:
+        own = kwargs.get("max_position_embeddings") or resolve_max_length(self.config, self.tokenizer, default=0)
+        check_length(self._wanted_length, own, self._name)
         # flash attention knows no prefix trees
         may_flash = self._scoring == "padded" and self.device.type == "cuda"
         kwargs.update(attention_for(self.config, kwargs.get("attn_implementation"), may_flash))
@@ -291,9 +287,3 @@ def _modes_kept(model: torch.nn.Module | None) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
-
-
-def _leave_process_group() -> None:
-    """The host leaves it to the interpreter's end, where its threads may abort the process."""
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()

@@ -66,6 +66,24 @@ def check_values(options: Mapping) -> None:
     device_for(given.get("device"))
 
 
+def check_length(wanted: int | None, own: int, model: str) -> None:
+    """Refuse a `max_length` of more tokens than a model has positions: it would fail on them, or make something up.
+
+    Args:
+        wanted: in tokens; None: the model's own is taken.
+        own: the model's own; 0: it states none.
+        model: its name.
+
+    Raises:
+        UserError: names the model's own length.
+    """
+    if wanted and 0 < own < wanted:
+        raise UserError(
+            f"found max_length={wanted}, expected at most {own}, the length that {model} states; if it can read more, say "
+            f"so with max_position_embeddings={wanted} beside it in --model_args"
+        )
+
+
 def check_batch_size(size: object, most: object) -> None:
     """Refuse a `--batch_size` that is no whole number above 0, `auto`, or `auto:N` with N above 0.
 
