@@ -4,12 +4,14 @@ The harness makes the model first and loads the tasks afterwards, and tells the 
 """
 
 import logging
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from skywork_rb_plugin import discovery, host
 from skywork_rb_plugin.errors import UserError
+from skywork_rb_plugin.models.cache_file import check_file
 from skywork_rb_plugin.models.requests import UNANSWERABLE, cannot_answer
 
 
@@ -50,6 +52,22 @@ def check_tasks(run: Mapping | None, processes: int = 1) -> None:
                     f"task {name}: found {count} documents for {processes} processes, expected at least one for each; "
                     "start fewer processes, or raise --limit"
                 )
+
+
+def check_cache(run: Mapping | None, processes: int = 1) -> None:
+    """Look at this process's file of the score cache before the model is loaded.
+
+    Args:
+        run: as of `check_tasks`.
+        processes: likewise.
+
+    Raises:
+        UserError: it can't be used.
+    """
+    if run is not None and run.get("use_cache"):
+        # those that share one model have one rank, and are told apart by another number
+        number = os.environ.get("RANK" if processes > 1 else "LOCAL_RANK", "0")
+        check_file(f"{run['use_cache']}_rank{number}.db")
 
 
 def _documents(name: str, task: object, run: Mapping) -> int:

@@ -59,6 +59,12 @@ def cannot_answer(task: str, kind: str) -> UserError:
     )
 
 
+def answer_is_missing(requests: Sequence[Instance], kind: str) -> UserError:
+    """The same for requests that came all the same, when others may have been scored."""
+    task = requests[0].task_name if requests else "a task"
+    return UserError(f"{cannot_answer(task, kind)}; scores finished before survive only under --use_cache")
+
+
 def not_finite(where: str, prompt: str, score: float) -> UserError:
     """The error for a score that is NaN or infinite; `where` says which conversation's it is."""
     return UserError(

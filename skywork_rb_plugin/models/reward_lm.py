@@ -14,9 +14,10 @@ from skywork_rb_plugin.conversations import Conversation, Message, Reward, whole
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.host import Instance, coming_evaluation, simple_parse_args_string
 from skywork_rb_plugin.models import score_cache
-from skywork_rb_plugin.models.coming_run import check_tasks
+from skywork_rb_plugin.models.cache_file import check_file
+from skywork_rb_plugin.models.coming_run import check_cache, check_tasks
 from skywork_rb_plugin.models.rendering import Rendered, Renderer
-from skywork_rb_plugin.models.requests import cannot_answer, conversation_of, not_finite, refuse_unrankable
+from skywork_rb_plugin.models.requests import answer_is_missing, conversation_of, not_finite, refuse_unrankable
 from skywork_rb_plugin.scoring.batches import Scorer
 from skywork_rb_plugin.scoring.progress import Counts, Progress
 
@@ -170,12 +171,15 @@ class RewardLM(LM):
         """The model of a command line; what `--model_args` says goes before flags such as `--device`.
 
         Raises:
-            UserError: an option or one of the run's tasks can't be used; both are looked at before anything is loaded.
+            UserError: an option, the score cache or one of the run's tasks can't be used; all are looked at before the
+                model is loaded.
         """
         flags = {key: value for key, value in (additional_config or {}).items() if value is not None}
         options = {**flags, **arg_dict}
         cls.check_options(options)
-        check_tasks(coming_evaluation(), cls.processes(options))
+        run, processes = coming_evaluation(), cls.processes(options)
+        check_cache(run, processes)
+        check_tasks(run, processes)
         return super().create_from_arg_obj(options)
 
     @classmethod
@@ -189,10 +193,9 @@ class RewardLM(LM):
         A context that is no Conversation is one user message; a space before the continuation is the host's delimiter.
 
         Raises:
-            UserError: a document has a single continuation, a reward is not finite, or memory runs out.
+            UserError: a document has a single continuation, a reward is not finite, memory runs out, or the cache can't
+                be written.
         """
-        tasks = refuse_unrankable(requests, score_cache.ranked_tasks(self._database))
-        score_cache.remember_ranked(self._database, tasks)
         answers: list[tuple[float, bool]] = [(math.nan, False)] * len(requests)
 
         def keep(rewards: Answers) -> None:
@@ -214,7 +217,10 @@ class RewardLM(LM):
         cached = "are in the cache: the same command goes on from there"
         left = cached if self._database is not None else "are lost: --use_cache keeps them"
         conversations = (conversation_of(*request.args) for request in requests)
-        self._run(conversations, keep, self._counts, left, hidden=disable_tqdm or self.rank != 0)
+        with score_cache.in_use(self._database):
+            tasks = refuse_unrankable(requests, score_cache.ranked_tasks(self._database))
+            score_cache.remember_ranked(self._database, tasks)
+            self._run(conversations, keep, self._counts, left, hidden=disable_tqdm or self.rank != 0)
         return answers
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False):
@@ -223,7 +229,7 @@ class RewardLM(LM):
         Raises:
             UserError: always.
         """
-        raise _cannot_answer(requests, "loglikelihood_rolling")
+        raise answer_is_missing(requests, "loglikelihood_rolling")
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False):
         """Refused: a reward model writes no text.
@@ -231,7 +237,7 @@ class RewardLM(LM):
         Raises:
             UserError: always.
         """
-        raise _cannot_answer(requests, "generate_until")
+        raise answer_is_missing(requests, "generate_until")
 
     @property
     def tokenizer_name(self) -> str:
@@ -273,7 +279,9 @@ class RewardLM(LM):
         """
         self._database = cache_hook.dbdict
         if self._database is not None:
-            score_cache.claim(self._database, self.fingerprint())
+            check_file(self._database.filename)
+            with score_cache.in_use(self._database):
+                score_cache.claim(self._database, self.fingerprint())
         super().set_cache_hook(cache_hook)
 
     def get_model_info(self) -> dict:
@@ -291,8 +299,3 @@ class RewardLM(LM):
         }
         host = getattr(super(), "get_model_info", dict)  # not every LM of the host has it
         return {**host(), "reward": reward}
-
-
-def _cannot_answer(requests: Sequence[Instance], kind: str) -> UserError:
-    task = requests[0].task_name if requests else "a task"
-    return UserError(f"{cannot_answer(task, kind)}; scores finished before survive only under --use_cache")
