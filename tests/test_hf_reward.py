@@ -81,6 +81,7 @@ def test_model_info_says_what_decided_the_scores(models):
     assert reward["head"].startswith("Gemma2ForSequenceClassification")
     assert (reward["conversations_truncated"], reward["pad_rule"], reward["chat_template_date"]) == (0, "config", None)
     assert len(reward["chat_template_sha256"]) == 64
+    assert (reward["device"], reward["processes"]) == ("cpu", 1)
 
 
 def test_dtype_is_the_checkpoints(models, tmp_path):

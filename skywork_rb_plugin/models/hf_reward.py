@@ -267,7 +267,10 @@ class HFReward(RewardLM, HFLM):
 
     def reward_info(self) -> dict[str, object]:
         """For the results file."""
-        return {"checkpoint": self._checkpoint(), "head": self._head_name(), "pad_rule": self._pad_rule}
+        return {
+            "checkpoint": self._checkpoint(), "head": self._head_name(), "pad_rule": self._pad_rule,
+            "device": str(self.device),
+        }  # fmt: skip
 
     def _checkpoint(self) -> str:
         """The state of the model's own checkpoint, the hub's by its commit where that is known."""
