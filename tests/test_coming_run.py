@@ -7,6 +7,7 @@ from lm_eval.api.task import ConfigurableTask
 
 from skywork_rb_plugin import HFReward, JudgeTask, UserError, WeightedGroup
 from skywork_rb_plugin.host import coming_evaluation
+from skywork_rb_plugin.models.coming_run import check_tasks
 
 ABSENT = {"pretrained": "/no/such/folder", "device": "cpu"}
 NO_MODEL = "found no folder /no/such/folder"
@@ -135,9 +136,7 @@ def test_fewer_documents_than_processes_is_one_line(tmp_path, task_manager, monk
         evaluate([task], task_manager, **options)
     with pytest.raises(UserError, match=NO_MODEL):
         evaluate([task], task_manager, **options, model_args={**ABSENT, "tp_plan": "auto"})
-    monkeypatch.setenv("WORLD_SIZE", str(count))
-    with pytest.raises(UserError, match=NO_MODEL):
-        evaluate([task], task_manager, **options)
+    check_tasks({"tasks": [task], "task_manager": task_manager, **options}, processes=count)
 
 
 def test_what_loading_a_task_logs_is_logged_once(tmp_path, task_manager, caplog):
