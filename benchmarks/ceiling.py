@@ -85,7 +85,9 @@ def main() -> None:
         lm.score(conversations, progress=False)
         seconds = time.process_time() - start
         rate = operations(lm, conversations) / seconds
-        print(f"| {'compile=True' if way else 'as it comes'} | {seconds:.1f} | {rate / max(before, ceiling(model.dtype)):.1%} |")
+        print(
+            f"| {'compile=True' if way else 'as it comes'} | {seconds:.1f} | {rate / max(before, ceiling(model.dtype)):.1%} |"
+        )
         if not way:
             with profile(activities=[ProfilerActivity.CPU]) as profiled:
                 lm.score(conversations, progress=False)

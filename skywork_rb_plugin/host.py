@@ -6,6 +6,8 @@ The functions here do on each release what changed between 0.4.13 and 0.5.0.dev1
 
 import importlib
 import importlib.metadata
+import inspect
+import sys
 from collections.abc import Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -33,11 +35,15 @@ _PLACES = {
     "apply_template": ("lm_eval.config.templates", "lm_eval.utils"),
     "cli_evaluate": ("lm_eval.__main__",),
     "filter_registry": ("lm_eval.filters",),
+    "get_sample_size": ("lm_eval.evaluator_utils",),
     "info_once": ("lm_eval.utils",),
+    "load_yaml": ("lm_eval.tasks._yaml_loader",),
     "metric_registry": ("lm_eval.api.registry",),
     "model_registry": ("lm_eval.api.registry",),
     "register_aggregation": ("lm_eval.api.registry",),
     "register_metric": ("lm_eval.api.registry",),
+    "resolve_max_length": ("lm_eval.models.utils",),
+    "simple_parse_args_string": ("lm_eval.utils",),
     "warning_once": ("lm_eval.utils",),
 }
 
@@ -48,6 +54,23 @@ def discovered_models() -> set[str]:
     if not hasattr(registry, "load_plugins"):
         return set()
     return set(importlib.metadata.entry_points(group="lm_eval.models").names)
+
+
+def coming_evaluation() -> dict[str, object] | None:
+    """What `simple_evaluate` was asked, by the names of its arguments, where it is just making a model.
+
+    It makes the model first and tells it nothing of the run. None where no `simple_evaluate` is among the callers.
+    """
+    evaluator = sys.modules.get("lm_eval.evaluator")
+    frame = inspect.currentframe()
+    try:
+        while frame is not None and evaluator is not None:
+            if frame.f_code.co_name == "simple_evaluate" and frame.f_globals is vars(evaluator):
+                return dict(frame.f_locals)
+            frame = frame.f_back
+        return None
+    finally:
+        del frame
 
 
 def make_request(task: "Task", **fields) -> "Instance":

@@ -121,7 +121,7 @@ def rows(database, mode="ro"):
 
 
 def test_data_parallel_run_gives_the_same_numbers(models, data_root, tmp_path):
-    """Two processes share the rows and add up the counts; `accelerate launch` of one sees the plugin too."""
+    """Two processes share the rows and add up the counts, on the CPU too; `accelerate launch` of one sees the plugin."""
     options = [
         "run", "--model", "hf-reward", "--model_args", f"pretrained={models['llama-3.1']}", "--tasks",
         "rewardbench_hep_python,rewardbench_mt_bench_hard", "--batch_size", "8", "--device", "cpu",
@@ -130,7 +130,7 @@ def test_data_parallel_run_gives_the_same_numbers(models, data_root, tmp_path):
         "two": [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", "lm_eval"],
         "one": [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1", "-m", "lm_eval"],
     }
-    env = {"SKYWORK_RB_DATA_ROOT": str(data_root), "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    env = {"SKYWORK_RB_DATA_ROOT": str(data_root), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     for name, command_line in launch.items():
         run(*command_line, *options, "--output_path", name, "--use_cache", tmp_path / name, cwd=tmp_path, **env)
     assert sorted(path.name for path in tmp_path.glob("*.db")) == ["one_rank0.db", "two_rank0.db", "two_rank1.db"]
@@ -140,6 +140,7 @@ def test_data_parallel_run_gives_the_same_numbers(models, data_root, tmp_path):
         errors = [results["results"][name]["acc_stderr,none"] for results in (one, two)]
         assert errors[0] == pytest.approx(errors[1], rel=1e-9)  # summed in another order
     assert two["n-samples"] == one["n-samples"]
+    assert [results["config"]["reward"]["processes"] for results in (one, two)] == [1, 2]
     assert one["config"]["reward"]["conversations_scored"] == 2 * (164 + 37)
     assert two["config"]["reward"]["conversations_scored"] == 2 * (164 + 37)
 
@@ -181,6 +182,12 @@ def test_users_error_is_one_line(tmp_path):
     debug = "from skywork_rb_plugin import UserError; import skywork_rb_plugin as s; s.register(); import lm_eval.utils as u; "
     done = run(sys.executable, "-c", debug + "u.setup_logging(); raise UserError('x')", cwd=tmp_path, check=False)
     assert done.stderr == "skywork-rb-plugin: x\n"
+    full = "import sqlite3; u.setup_logging(); raise sqlite3.OperationalError('database or disk is full')"
+    done = run(sys.executable, "-c", debug + full, cwd=tmp_path, check=False)
+    assert done.stderr.startswith(
+        "skywork-rb-plugin: can't use the file of --use_cache (database or disk is full); what"
+    )
+    assert done.stderr.count("\n") == 1
     arguments = [sys.executable, "-c", debug + "u.setup_logging(); raise UserError('x')"]
     done = run(*arguments, cwd=tmp_path, check=False, LMEVAL_LOG_LEVEL="DEBUG")
     assert "Traceback" in done.stderr

@@ -11,7 +11,6 @@ import transformers
 from conftest import FAMILIES, make_model, make_tokenizer, preference_task
 from lm_eval.models.huggingface import HFLM
 from rewards import PAIRS, TEXTS, load, requests, scores, user
-from safetensors.torch import load_file, save_file
 
 from skywork_rb_plugin import HFReward, UserError
 from skywork_rb_plugin.models.options import check_names
@@ -82,6 +81,7 @@ def test_model_info_says_what_decided_the_scores(models):
     assert reward["head"].startswith("Gemma2ForSequenceClassification")
     assert (reward["conversations_truncated"], reward["pad_rule"], reward["chat_template_date"]) == (0, "config", None)
     assert len(reward["chat_template_sha256"]) == 64
+    assert (reward["device"], reward["processes"]) == ("cpu", 1)
 
 
 def test_dtype_is_the_checkpoints(models, tmp_path):
@@ -128,13 +128,6 @@ def test_loaded_model_and_parallelize(models):
     )
 
 
-def test_language_model_is_no_reward_model(tmp_path):
-    """transformers would fill the head with random numbers and go on."""
-    folder = make_model(tmp_path / "lm", classifier=False)
-    with pytest.raises(UserError, match=r"lacks score.weight \(LlamaForCausalLM\).* expected a reward model"):
-        load(folder)
-
-
 def test_options_of_the_models_own_loading_are_handed_on(models):
     """Names that only look like ours: transformers' own, and keys of the config."""
     names = {"max_memory", "torch_dtype", "token", "device_map", *transformers.LlamaConfig().to_dict()}
@@ -147,28 +140,6 @@ def test_model_args_go_before_flags(models):
     arguments = {"pretrained": models["llama-3.1"], "device": "cpu", "batch_size": 3, "scoring": "padded"}
     model = HFReward.create_from_arg_obj(arguments, {"device": "cuda:99", "batch_size": 1, "max_batch_size": None})
     assert (str(model.device), model.scorer.batch_size) == ("cpu", 3)
-
-
-@pytest.mark.parametrize("name", ["v_head.summary.weight", "value_head.weight", "regression_layer.weight"])
-def test_a_head_of_another_name_is_named(tmp_path, name):
-    """Its owner has a reward model: no word of --model hf."""
-    folder = tmp_path / "lm"
-    make_model(folder, classifier=False)
-    weights = load_file(folder / "model.safetensors")
-    save_file({**weights, name: torch.zeros(1, 32)}, folder / "model.safetensors", {"format": "pt"})
-    with pytest.raises(
-        UserError, match=rf"lacks score.weight .*\(it has {name} instead, a head that hf-reward does not"
-    ):
-        load(folder)
-
-
-def test_several_labels_are_refused(tmp_path):
-    """Which of them would be the reward?"""
-    folder = make_model(tmp_path / "labels", num_labels=3)
-    with pytest.raises(
-        UserError, match=r"has 3 labels \(LABEL_0, LABEL_1, LABEL_2\), expected a reward model with one"
-    ):
-        load(folder)
 
 
 def test_adapter_must_bring_the_head(tmp_path):
@@ -276,6 +247,11 @@ def test_pad_token_that_no_text_contains(tmp_path, models):
         ({"pretrained": "/no/such/folder"}, r"found no folder /no/such/folder, expected"),
         ({"dtype": "bf16"}, r"could not load .* with .*dtype=bf16"),
         ({"pad_rule": "left"}, r"found pad_rule=left, expected config or reference"),
+        *(
+            ({"batch_size": size}, rf"found --batch_size {size}, expected a whole number above 0, auto, or auto:N")
+            for size in ("auto:0", "auto:-1", "auto:x", "auto:", "auto:inf", "automatic", "0", -3, 1.5, "1.5")
+        ),
+        ({"max_batch_size": 0}, r"found --max_batch_size 0, expected a whole number above 0"),
     ],
 )
 def test_bad_model_arguments_get_one_line(models, options, line):

@@ -1,6 +1,7 @@
 """How a conversation becomes the tokens that a model is given: template, BOS, cuts, contexts of the host."""
 
 import datetime
+import shutil
 
 import pytest
 import torch
@@ -88,6 +89,21 @@ def test_template_that_reads_the_clock_is_said_and_recorded(tmp_path, caplog):
     assert "puts today's date" not in caplog.text
     assert fixed.get_model_info()["reward"]["chat_template_date"] is None
     assert scores(fixed, PAIRS) != scores(model, PAIRS)
+
+
+def test_a_length_beyond_the_model_s_positions_is_refused(models, tmp_path):
+    """Before the weights are loaded, as the config states them; unless the user says that there are more."""
+    for options, own in (({}, 512), ({"max_position_embeddings": 600}, 600)):
+        with pytest.raises(UserError, match=rf"found max_length=1000000000, expected at most {own}, the length that /"):
+            load(models["llama-3.1"], max_length=10**9, **options)
+    assert load(models["llama-3.1"], max_length=600, max_position_embeddings=600).renderer.max_length == 600
+    loaded = transformers.AutoModelForSequenceClassification.from_pretrained(models["llama-3.1"])
+    with pytest.raises(UserError, match="expected at most 512, the length that LlamaForSequenceClassification states"):
+        HFReward(pretrained=loaded, tokenizer=make_tokenizer(), max_length=513)
+    folder = shutil.copytree(models["llama-3.1"], tmp_path / "m")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(UserError, match="found max_length=513, expected at most 512"):
+        load(folder, max_length=513)
 
 
 def test_a_model_that_would_see_the_same_of_two_responses_is_refused(models, tmp_path, caplog):

@@ -1,11 +1,10 @@
 """hf-reward: a Hugging Face reward model, loaded by the host's own HFLM."""
 
-import atexit
 import copy
 import inspect
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -18,9 +17,9 @@ from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.heads.head import Head
 from skywork_rb_plugin.heads.pooling import PadRule, pad_id_for_pooling, pooled_index
 from skywork_rb_plugin.heads.sequence_classification import CheckedLoader, check_labels, head_name, standard_head
-from skywork_rb_plugin.host import HFLM
-from skywork_rb_plugin.models import checkpoints
-from skywork_rb_plugin.models.options import check_names, check_values, device_for
+from skywork_rb_plugin.host import HFLM, resolve_max_length
+from skywork_rb_plugin.models import checkpoints, processes
+from skywork_rb_plugin.models.options import check_length, check_names, check_values, device_for
 from skywork_rb_plugin.models.rendering import PROBES, Rendered, Renderer
 from skywork_rb_plugin.models.reward_lm import RewardLM
 from skywork_rb_plugin.scoring.attention import OURS, attention_for
@@ -68,15 +67,21 @@ class HFReward(RewardLM, HFLM):
         device: str | torch.device | None = None,
         **kwargs,
     ) -> None:
-        check_names(kwargs, {*inspect.signature(HFLM).parameters, *inspect.signature(HFReward).parameters})
-        check_values(pretrained, chat_template, pad_rule, scoring, tokens_per_pack, compile, kwargs)
+        self.check_options(
+            {
+                "pretrained": pretrained, "chat_template": chat_template, "pad_rule": pad_rule, "scoring": scoring,
+                "tokens_per_pack": tokens_per_pack, "compile": compile, "device": device, **kwargs,
+            }
+        )  # fmt: skip
         if pretrained == DEMO:
             pretrained = files("skywork_rb_plugin") / "demo" / "model"
         pretrained = os.fspath(pretrained) if isinstance(pretrained, os.PathLike) else pretrained
         self._name = pretrained if isinstance(pretrained, str) else type(pretrained).__name__
         self._scoring, self._pad_rule = scoring, pad_rule
         self._files = {key: value for key, value in kwargs.items() if key in _FILE_OPTIONS}
-        requested = kwargs.get("attn_implementation")
+        requested, self._wanted_length = kwargs.get("attn_implementation"), kwargs.get("max_length")
+        if isinstance(pretrained, transformers.PreTrainedModel):
+            check_length(self._wanted_length, resolve_max_length(pretrained.config, default=0), self._name)
         # the host puts a model that came loaded into evaluation mode
         with _modes_kept(pretrained if isinstance(pretrained, torch.nn.Module) else None):
             self._load(pretrained, device_for(device), kwargs)
@@ -105,6 +110,21 @@ class HFReward(RewardLM, HFLM):
                 self._name, date,
             )  # fmt: skip
 
+    @classmethod
+    def check_options(cls, options: Mapping[str, object]) -> None:
+        """Refuse misspelt options, and values that can't be meant, before anything is loaded.
+
+        Raises:
+            UserError: says what was found and what was expected.
+        """
+        check_names(options, {*inspect.signature(HFLM).parameters, *inspect.signature(HFReward).parameters})
+        check_values(options)
+
+    @classmethod
+    def processes(cls, options: Mapping[str, object]) -> int:
+        """How many share the documents: all that `torchrun` or `accelerate launch` started, unless they share the model."""
+        return 1 if options.get("tp_plan") else processes.started()
+
     def find_head(self, pad_id: int | None) -> Head | None:
         """The head that reads the loaded model; None if its rewards can only be its own logits.
 
@@ -124,6 +144,8 @@ class HFReward(RewardLM, HFLM):
         shown = ", ".join(f"{key}={value}" for key, value in options.items() if isinstance(value, (str, int)))
         if self._scoring != "padded" and options.get("attn_implementation") in OURS:  # nothing to load with
             options.pop("attn_implementation")
+        if device == "cpu" and isinstance(pretrained, str) and self.processes(options) > 1:
+            processes.join_on_cpu()
         if options.get("tokenizer") is not None and not isinstance(options["tokenizer"], str):
             options["tokenizer"] = copy.deepcopy(options["tokenizer"])  # the host gives it a pad token
         try:
@@ -137,7 +159,8 @@ class HFReward(RewardLM, HFLM):
                 f"{' '.join(str(error).split())[:400]} (check --model_args; LMEVAL_LOG_LEVEL=DEBUG shows where)"
             ) from error
         if self.world_size > 1:
-            atexit.register(_leave_process_group)
+            logger.info("Process %d of %d, on %s, scores its share.", self.rank + 1, self.world_size, self.device)
+            processes.leave_at_exit()
         check_labels(self.model.config, self._name)
         # again for a model that came loaded, or whose attention transformers chose
         attention_for(self.model.config, self.model.config._attn_implementation)
@@ -159,6 +182,8 @@ class HFReward(RewardLM, HFLM):
         self._own_pad_id = self.tokenizer.pad_token_id  # before the host picks one
 
     def _create_model(self, pretrained: str, *, peft: str | None = None, **kwargs) -> None:
+        own = kwargs.get("max_position_embeddings") or resolve_max_length(self.config, self.tokenizer, default=0)
+        check_length(self._wanted_length, own, self._name)
         # flash attention knows no prefix trees
         may_flash = self._scoring == "padded" and self.device.type == "cuda"
         kwargs.update(attention_for(self.config, kwargs.get("attn_implementation"), may_flash))
@@ -242,7 +267,10 @@ class HFReward(RewardLM, HFLM):
 
     def reward_info(self) -> dict[str, object]:
         """For the results file."""
-        return {"checkpoint": self._checkpoint(), "head": self._head_name(), "pad_rule": self._pad_rule}
+        return {
+            "checkpoint": self._checkpoint(), "head": self._head_name(), "pad_rule": self._pad_rule,
+            "device": str(self.device),
+        }  # fmt: skip
 
     def _checkpoint(self) -> str:
         """The state of the model's own checkpoint, the hub's by its commit where that is known."""
@@ -262,9 +290,3 @@ def _modes_kept(model: torch.nn.Module | None) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
-
-
-def _leave_process_group() -> None:
-    """The host leaves it to the interpreter's end, where its threads may abort the process."""
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()

@@ -1,6 +1,7 @@
 """The options of hf-reward, checked before anything is loaded: with a large model a typo should cost seconds."""
 
 import difflib
+import math
 import os
 from collections.abc import Collection, Iterable, Mapping
 
@@ -21,43 +22,93 @@ def check_names(given: Iterable[str], known: Collection[str]) -> None:
             raise UserError(f"found {name} in --model_args, did you mean {near[0]}?")
 
 
-def check_values(pretrained, chat_template, pad_rule, scoring, tokens_per_pack, compiled, others: Mapping) -> None:
-    """Refuse what can't be meant.
+def check_values(options: Mapping) -> None:
+    """Refuse what can't be meant; an option that is not there has its default.
 
     Raises:
         UserError: says what was found and what was expected.
     """
+    pretrained, given = options.get("pretrained"), {key: value for key, value in options.items() if value is not None}
     if pretrained is None:
         raise UserError("found no pretrained=… in --model_args, expected a hub name, a folder, or demo")
     if not isinstance(pretrained, (str, os.PathLike, torch.nn.Module)):
         raise UserError(f"found pretrained={pretrained!r}, expected a hub name, a folder, or a loaded model")
     loaded = isinstance(pretrained, torch.nn.Module)
-    if loaded and others.get("tokenizer") is None and not getattr(pretrained, "name_or_path", None):
+    if loaded and "tokenizer" not in given and not getattr(pretrained, "name_or_path", None):
         raise UserError("found a loaded model that has no name to load a tokenizer by, expected tokenizer=… beside it")
-    if chat_template is not None and not isinstance(chat_template, str):
-        raise UserError(f"found chat_template={chat_template!r}, expected a Jinja file or the name of a template")
-    if not isinstance(others.get("chat_template_args") or {}, Mapping):
+    if not isinstance(given.get("chat_template", ""), str):
         raise UserError(
-            f"found chat_template_args={others['chat_template_args']!r}, expected names and values, as in --model_args "
+            f"found chat_template={given['chat_template']!r}, expected a Jinja file or the name of a template"
+        )
+    if not isinstance(given.get("chat_template_args") or {}, Mapping):
+        raise UserError(
+            f"found chat_template_args={given['chat_template_args']!r}, expected names and values, as in --model_args "
             '\'{"chat_template_args": {"date_string": "26 Jul 2024"}}\''
         )
-    length = others.get("max_length")
-    if length is not None and not (type(length) is int and length > 0):
+    if not _is_count(length := given.get("max_length", 1)):
         raise UserError(f"found max_length={length!r}, expected a whole number of tokens above 0")
-    if pad_rule not in ("config", "reference"):
-        raise UserError(f"found pad_rule={pad_rule}, expected config or reference")
+    check_batch_size(given.get("batch_size", 1), given.get("max_batch_size", 1))
+    scoring, compiled = options.get("scoring", "auto"), options.get("compile", False)
+    if (rule := options.get("pad_rule", "config")) not in ("config", "reference"):
+        raise UserError(f"found pad_rule={rule}, expected config or reference")
     if scoring not in ("auto", "tree", "padded"):
         raise UserError(f"found scoring={scoring}, expected auto, tree or padded")
-    if tokens_per_pack != "auto" and not (type(tokens_per_pack) is int and tokens_per_pack > 0):
-        raise UserError(f"found tokens_per_pack={tokens_per_pack}, expected a whole number above 0, or auto")
+    if (budget := options.get("tokens_per_pack", "auto")) != "auto" and not _is_count(budget):
+        raise UserError(f"found tokens_per_pack={budget}, expected a whole number above 0, or auto")
     if type(compiled) is not bool:
         raise UserError(f"found compile={compiled}, expected True or False")
-    if scoring == "padded" and others.get("attn_implementation") == BY_BLOCKS:
+    if scoring == "padded" and given.get("attn_implementation") == BY_BLOCKS:
         raise UserError(f"found attn_implementation={BY_BLOCKS} with scoring=padded, expected scoring=tree")
     if compiled and scoring == "padded":
         raise UserError("found compile=True with scoring=padded, expected scoring=tree: padded batches vary in shape")
-    if others.get("autogptq") or others.get("gptqmodel"):
+    if given.get("autogptq") or given.get("gptqmodel"):
         raise UserError("found autogptq or gptqmodel, which load only language models; expected load_in_4bit or 8bit")
+    device_for(given.get("device"))
+
+
+def check_length(wanted: int | None, own: int, model: str) -> None:
+    """Refuse a `max_length` of more tokens than a model has positions: it would fail on them, or make something up.
+
+    Args:
+        wanted: in tokens; None: the model's own is taken.
+        own: the model's own; 0: it states none.
+        model: its name.
+
+    Raises:
+        UserError: names the model's own length.
+    """
+    if wanted and 0 < own < wanted:
+        raise UserError(
+            f"found max_length={wanted}, expected at most {own}, the length that {model} states; if it can read more, say "
+            f"so with max_position_embeddings={wanted} beside it in --model_args"
+        )
+
+
+def check_batch_size(size: object, most: object) -> None:
+    """Refuse a `--batch_size` that is no whole number above 0, `auto`, or `auto:N` with N above 0.
+
+    Args:
+        size: as given, a number or a string.
+        most: the `--max_batch_size`.
+
+    Raises:
+        UserError: says what was found and what was expected.
+    """
+    word, _, times = str(size).partition(":")
+    try:
+        fits = 0 < float(times or 1) < math.inf if word == "auto" else int(str(size)) > 0
+    except ValueError:
+        fits = False
+    if not fits or str(size) == "auto:":
+        raise UserError(
+            f"found --batch_size {size}, expected a whole number above 0, auto, or auto:N to look for the size N times"
+        )
+    if not _is_count(most):
+        raise UserError(f"found --max_batch_size {most}, expected a whole number above 0")
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value > 0
 
 
 def device_for(requested: str | torch.device | None) -> str:

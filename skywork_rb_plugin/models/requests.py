@@ -7,6 +7,13 @@ from skywork_rb_plugin.conversations import Conversation, Message
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.host import Instance
 
+# kinds of requests that a reward model has no answer to, in words
+UNANSWERABLE = {
+    "generate_until": "generated text",
+    "loglikelihood": "the likelihood of a single continuation",
+    "loglikelihood_rolling": "likelihoods of whole texts (perplexity)",
+}
+
 
 def conversation_of(context: str, continuation: str) -> Sequence[Message]:
     """The messages of a request of the host, the continuation as the assistant's last one."""
@@ -44,13 +51,18 @@ def refuse_unrankable(requests: Sequence[Instance], known: set[str] | None) -> s
     return {task for task, _ in found}
 
 
-def cannot_answer(requests: Sequence[Instance], what: str) -> UserError:
-    """The error for a kind of request that a reward model has no answer to."""
-    task = requests[0].task_name if requests else "a task"
+def cannot_answer(task: str, kind: str) -> UserError:
+    """The error for a task whose requests are of one of the kinds UNANSWERABLE."""
     return UserError(
-        f"task {task} asks for {what}, which a reward model can't give; leave it out of --tasks; scores finished before "
-        "survive only under --use_cache"
+        f"task {task} asks for {UNANSWERABLE[kind]}, which a reward model can't give; leave it out of --tasks, or run it "
+        "with a language model (--model hf)"
     )
+
+
+def answer_is_missing(requests: Sequence[Instance], kind: str) -> UserError:
+    """The same for requests that came all the same, when others may have been scored."""
+    task = requests[0].task_name if requests else "a task"
+    return UserError(f"{cannot_answer(task, kind)}; scores finished before survive only under --use_cache")
 
 
 def not_finite(where: str, prompt: str, score: float) -> UserError:

@@ -4,7 +4,7 @@ import abc
 import logging
 import math
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 
 from lm_eval.api.model import LM
@@ -12,10 +12,12 @@ from lm_eval.api.model import LM
 import skywork_rb_plugin
 from skywork_rb_plugin.conversations import Conversation, Message, Reward, whole_conversation
 from skywork_rb_plugin.errors import UserError
-from skywork_rb_plugin.host import Instance
+from skywork_rb_plugin.host import Instance, coming_evaluation, simple_parse_args_string
 from skywork_rb_plugin.models import score_cache
+from skywork_rb_plugin.models.cache_file import check_file
+from skywork_rb_plugin.models.coming_run import check_cache, check_tasks
 from skywork_rb_plugin.models.rendering import Rendered, Renderer
-from skywork_rb_plugin.models.requests import cannot_answer, conversation_of, not_finite, refuse_unrankable
+from skywork_rb_plugin.models.requests import answer_is_missing, conversation_of, not_finite, refuse_unrankable
 from skywork_rb_plugin.scoring.batches import Scorer
 from skywork_rb_plugin.scoring.progress import Counts, Progress
 
@@ -55,6 +57,19 @@ class RewardLM(LM):
     @abc.abstractmethod
     def reward_info(self) -> dict[str, object]:
         """What the results file says of the model in its block `reward`, beside what all backends have."""
+
+    @classmethod
+    def check_options(cls, options: Mapping[str, object]) -> None:
+        """Refuse options that can't be meant, before anything is loaded; a backend says which.
+
+        Raises:
+            UserError: says what was found and what was expected.
+        """
+
+    @classmethod
+    def processes(cls, options: Mapping[str, object]) -> int:
+        """How many processes will share the documents of a run, each with a model of its own."""
+        return 1
 
     def scoring_mode(self) -> AbstractContextManager:
         """In force while conversations are scored."""
@@ -153,9 +168,24 @@ class RewardLM(LM):
 
     @classmethod
     def create_from_arg_obj(cls, arg_dict: dict, additional_config: dict | None = None) -> "RewardLM":
-        """The model of a command line; what `--model_args` says goes before flags such as `--device`."""
-        flags = {key: value for key, value in (additional_config or {}).items() if key not in arg_dict}
-        return super().create_from_arg_obj(arg_dict, flags)
+        """The model of a command line; what `--model_args` says goes before flags such as `--device`.
+
+        Raises:
+            UserError: an option, the score cache or one of the run's tasks can't be used; all are looked at before the
+                model is loaded.
+        """
+        flags = {key: value for key, value in (additional_config or {}).items() if value is not None}
+        options = {**flags, **arg_dict}
+        cls.check_options(options)
+        run, processes = coming_evaluation(), cls.processes(options)
+        check_cache(run, processes)
+        check_tasks(run, processes)
+        return super().create_from_arg_obj(options)
+
+    @classmethod
+    def create_from_arg_string(cls, arg_string: str, additional_config: dict | None = None) -> "RewardLM":
+        """The same from `name=value,name=value`."""
+        return cls.create_from_arg_obj(simple_parse_args_string(arg_string), additional_config)
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """The reward of each request's `(context, continuation)`, as `(Reward, False)`.
@@ -163,10 +193,9 @@ class RewardLM(LM):
         A context that is no Conversation is one user message; a space before the continuation is the host's delimiter.
 
         Raises:
-            UserError: a document has a single continuation, a reward is not finite, or memory runs out.
+            UserError: a document has a single continuation, a reward is not finite, memory runs out, or the cache can't
+                be written.
         """
-        tasks = refuse_unrankable(requests, score_cache.ranked_tasks(self._database))
-        score_cache.remember_ranked(self._database, tasks)
         answers: list[tuple[float, bool]] = [(math.nan, False)] * len(requests)
 
         def keep(rewards: Answers) -> None:
@@ -188,7 +217,10 @@ class RewardLM(LM):
         cached = "are in the cache: the same command goes on from there"
         left = cached if self._database is not None else "are lost: --use_cache keeps them"
         conversations = (conversation_of(*request.args) for request in requests)
-        self._run(conversations, keep, self._counts, left, hidden=disable_tqdm or self.rank != 0)
+        with score_cache.in_use(self._database):
+            tasks = refuse_unrankable(requests, score_cache.ranked_tasks(self._database))
+            score_cache.remember_ranked(self._database, tasks)
+            self._run(conversations, keep, self._counts, left, hidden=disable_tqdm or self.rank != 0)
         return answers
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False):
@@ -197,7 +229,7 @@ class RewardLM(LM):
         Raises:
             UserError: always.
         """
-        raise cannot_answer(requests, "likelihoods of whole texts (perplexity)")
+        raise answer_is_missing(requests, "loglikelihood_rolling")
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False):
         """Refused: a reward model writes no text.
@@ -205,7 +237,7 @@ class RewardLM(LM):
         Raises:
             UserError: always.
         """
-        raise cannot_answer(requests, "generated text")
+        raise answer_is_missing(requests, "generate_until")
 
     @property
     def tokenizer_name(self) -> str:
@@ -247,7 +279,9 @@ class RewardLM(LM):
         """
         self._database = cache_hook.dbdict
         if self._database is not None:
-            score_cache.claim(self._database, self.fingerprint())
+            check_file(self._database.filename)
+            with score_cache.in_use(self._database):
+                score_cache.claim(self._database, self.fingerprint())
         super().set_cache_hook(cache_hook)
 
     def get_model_info(self) -> dict:
@@ -256,6 +290,7 @@ class RewardLM(LM):
         reward = {
             **self.reward_info(),
             **self.scorer.settings(),
+            "processes": self.world_size,
             "max_length": self.renderer.max_length,
             "chat_template_sha256": self.renderer.template_sha256,
             "chat_template_date": self.renderer.template_date,

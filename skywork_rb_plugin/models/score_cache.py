@@ -1,11 +1,16 @@
 """Keeps a score cache (`--use_cache`) to the model that filled it: the host's key knows nothing of the model."""
 
-from collections.abc import Iterable, Mapping, MutableMapping
+import logging
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 
 from skywork_rb_plugin.errors import UserError
 
 _KEY = "skywork_rb_plugin:fingerprint"
 _RANKED = "skywork_rb_plugin:ranked tasks"
+# what a cache holds beside answers
+OWN_KEYS = frozenset({_KEY, _RANKED})
 
 
 def claim(database: MutableMapping, fingerprint: Mapping[str, str]) -> None:
@@ -14,7 +19,7 @@ def claim(database: MutableMapping, fingerprint: Mapping[str, str]) -> None:
     Raises:
         UserError: another model filled it, or this one under other settings.
     """
-    path = getattr(database, "filename", "the cache")
+    path = _path(database)
     stored = database.get(_KEY)
     if stored is None:
         if len(database):
@@ -30,6 +35,27 @@ def claim(database: MutableMapping, fingerprint: Mapping[str, str]) -> None:
         raise UserError(_refusal(path, found))
 
 
+@contextmanager
+def in_use(database: MutableMapping | None) -> Iterator[None]:
+    """Use a cache, and wait until it has written everything.
+
+    Raises:
+        UserError: it can't be read or written, as on a full disk; what it holds already is kept.
+    """
+    # it writes in a thread of its own, which logs pages of each error; the next call raises the error itself
+    logging.getLogger("sqlitedict").setLevel(logging.CRITICAL)
+    try:
+        yield
+        if hasattr(database, "commit"):
+            database.commit()
+            database.commit()
+    except sqlite3.Error as error:
+        raise UserError(
+            f"can't write the cache {_path(database)} ({error}); what it holds already is kept: make room or make it "
+            "writable, and the same command goes on from there"
+        ) from error
+
+
 def ranked_tasks(database: MutableMapping | None) -> set[str] | None:
     """Tasks whose documents were seen whole before; None where no cache holds scores yet."""
     if database is None or _RANKED not in database:
@@ -41,6 +67,10 @@ def remember_ranked(database: MutableMapping | None, tasks: Iterable[str]) -> No
     """Note tasks whose documents have several continuations."""
     if database is not None:
         database[_RANKED] = sorted((ranked_tasks(database) or set()) | set(tasks))
+
+
+def _path(database: MutableMapping | None) -> str:
+    return getattr(database, "filename", "of this run")
 
 
 def _refusal(path: str, found: str) -> str:

@@ -34,9 +34,6 @@ class PaddedScorer:
         batch_size: conversations per batch, or `auto`.
         schedule: with `auto`, how many times to look for the size anew.
         max_batch_size: with `auto`, the largest size tried.
-
-    Raises:
-        UserError: the batch size is below 1.
     """
 
     name = "padded"
@@ -55,8 +52,6 @@ class PaddedScorer:
         self.model, self.head, self.pad_id = model, head, pad_id
         self.device, self.autocast = device, autocast
         self.batch_size, self._schedule, self._max_batch_size = batch_size, schedule, max_batch_size
-        if batch_size != "auto" and batch_size < 1:
-            raise UserError(f"found --batch_size {batch_size}, expected a whole number above 0, or auto")
         self.attention = model.config._attn_implementation
         self.batch_sizes: dict[int, int] = {}  # with `auto`, found so far
 
