@@ -2,9 +2,12 @@
 
 import inspect
 import re
+from collections import Counter
 from pathlib import Path
 
 import grimp
+from bad_inputs import AREAS
+from bad_inputs.case import HOST, LINE, SCORED
 
 from skywork_rb_plugin import HFReward
 from skywork_rb_plugin.metrics.table import TABLE
@@ -50,12 +53,25 @@ def hardest_rows():
     return f"```python\n{lines}```"
 
 
+def bad_inputs_table():
+    """How many bad inputs end how, by area; those marked as known apart."""
+    ends = (SCORED, LINE, HOST, "known faults")
+    counts = {
+        area.name: Counter("known faults" if case.known else case.end for case in area.cases.values()) for area in AREAS
+    }
+    rows = [("area", "inputs", *ends), ("---", *["---:"] * (len(ends) + 1))]
+    for name, count in [*counts.items(), ("**all**", sum(counts.values(), Counter()))]:
+        rows.append((name, str(count.total()), *(str(count[end]) for end in ends)))
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
 # (page, name between the markers <!-- name --> and <!-- /name -->) -> what writes that part
 WRITTEN = {
     ("README.md", "hardest"): hardest_rows,
     ("docs/architecture.md", "imports"): imports_picture,
     ("docs/benchmarks.md", "metrics"): metrics_table,
     ("docs/models.md", "options"): options_table,
+    ("docs/reliability.md", "bad inputs"): bad_inputs_table,
 }
 
 
