@@ -117,8 +117,9 @@ class Command:
 
     def outcome(self, output: str) -> tuple[dict, dict[int, list[float]]]:
         """The table's row, and the scores of every row of data."""
-        [results] = (self.folder / output).rglob("results_*.json")
-        [samples] = (self.folder / output).rglob("samples_*.jsonl")
+        # the newest: a run may be killed between its last file and its end
+        *_, results = sorted((self.folder / output).rglob("results_*.json"))
+        *_, samples = sorted((self.folder / output).rglob("samples_*.jsonl"))
         lines = [json.loads(line) for line in samples.read_text(encoding="utf-8").splitlines()]
         scores = {line["doc_id"]: line["doc"]["skywork_rb"]["rewards"] for line in lines}
         return json.loads(results.read_text())["results"]["killed"], scores
