@@ -159,6 +159,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     pick, ranks = random.Random(arguments.seed), arguments.ranks
+    # a shell's background jobs ignore Ctrl-C, and so would the runs
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
     with tempfile.TemporaryDirectory() as name:
         command = Command(arguments, Path(name))
