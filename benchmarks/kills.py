@@ -6,11 +6,12 @@
 
 The real command with --use_cache on a file of pairs. Each run is killed at a random moment after its first score, every
 fifth at one before it, and the next goes on with the same cache; a run that comes to its end is compared with the
-undisturbed one, and the next begins anew. SIGKILL and SIGINT go to all processes, as from an operating system that is out
-of memory and from a terminal's Ctrl-C, SIGTERM to the one that was started, as from `kill`.
+undisturbed one, and the next begins anew. SIGKILL goes to all processes, as where a machine is lost, SIGTERM and SIGINT to
+the one that was started, as from `kill` and a terminal's Ctrl-C.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -23,6 +24,8 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from skywork_rb_plugin.discovery import task_folder
 
@@ -62,10 +65,11 @@ class Run:
 
     def end_by(self, signal_: signal.Signals) -> int:
         """Send the signal and wait; the exit status."""
-        if signal_ == signal.SIGTERM:
-            self.process.send_signal(signal_)
-        else:
-            os.killpg(self.process.pid, signal_)
+        # torchrun's processes are groups of their own, and outlive it where it can't end them
+        ranks = psutil.Process(self.process.pid).children(recursive=True) if signal_ == signal.SIGKILL else []
+        for process in [self.process, *ranks]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(signal_)
         return self.process.wait(60)
 
 
