@@ -1,6 +1,7 @@
-"""Which checkpoint a model is: hashes of its files, its weights and its config."""
+"""Which checkpoint a model is: hashes of its files, its weights and its config; and which of its files is damaged."""
 
 import hashlib
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,7 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 _SAMPLES, _SAMPLE_BYTES = 64, 65536
+_CONFIGS = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 _MODEL_FILES = {".safetensors", ".bin", ".pt", ".gguf", ".json", ".model", ".jinja", ".txt", ".py"}
 
 
@@ -54,3 +56,19 @@ def revision_of(model: object, revision: str | None) -> str:
         return f"weights {_weights_hash(model)}"
     is_folder = isinstance(model, str) and Path(model).is_dir()
     return f"files {folder_hash(model)}" if is_folder else str(revision)
+
+
+def damaged_file(folder: str | Path) -> str | None:
+    """The first of a local checkpoint's small files that can't be what it should be, and why; None if there is none.
+
+    transformers tells what its parser met, but not in which file.
+    """
+    for file in (Path(folder) / name for name in _CONFIGS):
+        try:
+            text = file.read_text("utf-8") if file.is_file() else None
+            content = json.loads(text) if text is not None and file.suffix == ".json" else {"text": text}
+        except ValueError as error:
+            return f"{file} ({type(error).__name__}: {' '.join(str(error).split())[:100]})"
+        if not isinstance(content, dict) or not content:
+            return f"{file} (found {text[:20]!r}, expected a JSON object with entries)"
+    return None

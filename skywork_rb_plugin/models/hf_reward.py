@@ -154,9 +154,10 @@ class HFReward(RewardLM, HFLM):
             raise
         except Exception as error:
             # transformers and accelerate raise all kinds, some of many lines, some of none
+            damaged = checkpoints.damaged_file(self._name)
             raise UserError(
                 f"could not load {self._name} with {shown or 'no options'} on {device}: {type(error).__name__}: "
-                f"{' '.join(str(error).split())[:400]} (check --model_args; LMEVAL_LOG_LEVEL=DEBUG shows where)"
+                f"{' '.join(str(error).split())[:400]} (check {damaged or '--model_args'}; LMEVAL_LOG_LEVEL=DEBUG shows where)"
             ) from error
         if self.world_size > 1:
             logger.info("Process %d of %d, on %s, scores its share.", self.rank + 1, self.world_size, self.device)
@@ -168,10 +169,15 @@ class HFReward(RewardLM, HFLM):
     def _get_config(self, pretrained: str, **kwargs) -> None:
         if pretrained.startswith(("/", ".", "~")) and not Path(pretrained).is_dir():
             raise UserError(f"found no folder {pretrained}, expected the folder of a checkpoint or a hub name")
+        folder = Path(pretrained, kwargs.get("subfolder") or "")
         try:
             super()._get_config(pretrained, **kwargs)
-        except (OSError, ValueError) as error:
-            line = " ".join(str(error).split())[:300]
+        except Exception as error:
+            line = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            if Path(pretrained).is_dir():
+                raise UserError(
+                    f"found no usable {folder / 'config.json'}, expected a checkpoint there: {line}"
+                ) from error
             raise UserError(
                 f"found no model {pretrained!r}, expected a folder or a hub name (gated ones need `hf auth login`; without "
                 f"internet give a folder): {line}"
@@ -180,6 +186,8 @@ class HFReward(RewardLM, HFLM):
     def _create_tokenizer(self, *args, **kwargs) -> None:
         super()._create_tokenizer(*args, **kwargs)
         self._own_pad_id = self.tokenizer.pad_token_id  # before the host picks one
+        if not isinstance(length := self.tokenizer.model_max_length, (int, float)):
+            raise UserError(f"found model_max_length {length!r} in the tokenizer's config, expected a number of tokens")
 
     def _create_model(self, pretrained: str, *, peft: str | None = None, **kwargs) -> None:
         own = kwargs.get("max_position_embeddings") or resolve_max_length(self.config, self.tokenizer, default=0)

@@ -25,8 +25,8 @@ def load(pretrained: "str | PreTrainedModel", *, model: str = "hf-reward", **opt
     Raises:
         UserError: there is no such model or option, or the model can't run as asked.
     """
-    if model not in MODELS:
-        near = difflib.get_close_matches(model, MODELS, 1)
+    if not isinstance(model, str) or model not in MODELS:
+        near = difflib.get_close_matches(str(model), MODELS, 1)
         hint = f" (did you mean {near[0]}?)" if near else ""
         raise UserError(f"found model={model!r}{hint}, expected one of {', '.join(MODELS)}")
     module, _, name = MODELS[model].partition(":")

@@ -10,6 +10,9 @@ import torch
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.scoring.attention import BY_BLOCKS
 
+# kinds that the host runs on
+_DEVICES = ("cpu", "cuda", "mps", "npu", "xpu")
+
 
 def check_names(given: Iterable[str], known: Collection[str]) -> None:
     """Refuse an option that is likely a misspelt one; any other goes to the model's config, as in the host.
@@ -124,8 +127,11 @@ def device_for(requested: str | torch.device | None) -> str:
         return "cuda" if count else "cpu"
     try:
         device = torch.device(requested)
-    except RuntimeError as error:
-        raise UserError(f"found device={requested}, expected cpu, cuda, cuda:N or mps") from error
+    except (RuntimeError, TypeError):
+        device = None
+    # the host takes the CPU for kinds that it does not know
+    if device is None or device.type not in _DEVICES:
+        raise UserError(f"found device={requested}, expected cpu, cuda, cuda:N or mps")
     if device.type == "cuda" and not count and str(device) == "cuda:0":
         return "cpu"
     if device.type == "cuda" and (device.index or 0) >= count:

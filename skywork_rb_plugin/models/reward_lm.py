@@ -89,10 +89,12 @@ class RewardLM(LM):
             progress: whether to show a bar when it takes more than a few seconds.
 
         Raises:
-            UserError: a conversation is neither, the chat template refuses it, its reward is not finite, or memory runs
+            UserError: these are no conversations, or one is neither, the chat template refuses it, its reward is not finite, or memory runs
                 out.
         """
         whole = []
+        if not isinstance(conversations, Iterable):
+            raise UserError(f"found {conversations!r}, expected conversations, in a list or one by one")
         for i, conversation in enumerate(conversations):
             try:
                 whole.append(whole_conversation(conversation))

@@ -26,6 +26,8 @@ def claim(database: MutableMapping, fingerprint: Mapping[str, str]) -> None:
             raise UserError(_refusal(path, "holds scores of unknown origin (another model's?)"))
         database[_KEY] = dict(fingerprint)
         return
+    if not isinstance(stored, Mapping):
+        raise UserError(_refusal(path, f"is of unknown origin (found {stored!r} for its model)"))
     differing = [key for key in {**fingerprint, **stored} if fingerprint.get(key) != stored.get(key)]
     if differing:
         key = differing[0]
