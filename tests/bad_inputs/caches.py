@@ -107,7 +107,7 @@ _CASES = {
     "a fingerprint of text": line(ours("fingerprint", "x"), FILE),
     "a fingerprint of null": line(ours("fingerprint", None), "holds scores of unknown origin"),
     "tasks of null": scored(ours("ranked tasks", None)),
-    "answers of null": line(answers(None), FILE),
+    "answers of null": line(answers(None), "that is no answer of a reward model (NoneType"),
     "answers of text": line(answers("x"), FILE),
     "answers that are numbers": line(answers(1.0), FILE),
     "answers of NaN": line(answers((float("nan"), False)), "found scores [nan, nan]"),

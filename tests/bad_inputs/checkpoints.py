@@ -105,14 +105,14 @@ _CONFIG = {
     ),
     "labels left out": line(keys(id2label=..., label2id=...), "has 2 labels"),
     "labels of a list": line(keys(id2label=["LABEL_0"]), "config.json"),
-    "no hidden_size": line(keys(hidden_size=...), "of the shape"),
+    "no hidden_size": line(keys(hidden_size=...), "of the shape ("),
     "hidden_size of text": line(keys(hidden_size="128"), "hidden_size"),
-    "hidden_size 0": line(keys(hidden_size=0), "of the shape"),
+    "hidden_size 0": line(keys(hidden_size=0), "of the shape ("),
     "a layer more": line(keys(num_hidden_layers=5), "lacks model.layers.4"),
     "a layer less": scored(keys(num_hidden_layers=3)),
     "heads that do not divide": line(keys(num_attention_heads=3), "number of attention heads (3)"),
     "num_hidden_layers 0": scored(keys(num_hidden_layers=0), "have the reward"),
-    "vocab_size less than the tokenizer's": line(keys(vocab_size=300), "of the shape"),
+    "vocab_size less than the tokenizer's": line(keys(vocab_size=300), "of the shape (1200, 128), expected (300, 128)"),
     "an unknown activation": line(keys(hidden_act="xyzzy"), "xyzzy"),
     "an unknown dtype": line(keys(dtype="float99"), "float99"),
     "pad_token_id null": scored(keys(pad_token_id=None)),
@@ -154,10 +154,12 @@ _WEIGHTS = {
     "a head called classifier": line(head("classifier.weight"), "it has classifier.weight instead"),
     "a language model's head": line(both(head("lm_head.weight"), LANGUAGE_MODEL), "lacks score.weight"),
     "a head of three labels": line(
-        weights(lambda t: {**t, "score.weight": t["score.weight"].repeat(3, 1)}), "of the shape"
+        weights(lambda t: {**t, "score.weight": t["score.weight"].repeat(3, 1)}),
+        "score.weight of the shape (3, 128), expected (1, 128)",
     ),
     "a head of another size": line(
-        weights(lambda t: {**t, "score.weight": t["score.weight"][:, :64].contiguous()}), "of the shape"
+        weights(lambda t: {**t, "score.weight": t["score.weight"][:, :64].contiguous()}),
+        "score.weight of the shape (1, 64), expected (1, 128)",
     ),
     "a head of zeros": scored(filled(0), "have the reward 0: is the head trained?"),
     "a head of NaN": line(filled(float("nan")), "found score nan"),

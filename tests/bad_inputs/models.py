@@ -52,13 +52,17 @@ _OPTIONS = {
     ),
     "compile with padded": line({"compile": True, "scoring": "padded"}, "found compile=True with scoring=padded"),
     "max_length of one token": line({"max_length": 1}, "found max_length=1, which cuts two different responses"),
-    "max_length beyond the model": line({"max_length": 10**6}, "max_length=1000000"),
+    "max_length beyond the model": line({"max_length": 10**6}, "found max_length=1000000, expected at most 1024"),
     "batch_size 0": line({"batch_size": 0, "scoring": "padded"}, "batch_size"),
     "batch_size -1": line({"batch_size": -1, "scoring": "padded"}, "batch_size"),
-    "batch_size a word": line({"batch_size": "many"}, "batch_size many"),
+    "batch_size a word": line({"batch_size": "many"}, "found --batch_size many, expected"),
     "batch_size half": line({"batch_size": 0.5, "scoring": "padded"}, "batch_size"),
-    "batch_size auto with a word": line({"batch_size": "auto:x", "scoring": "padded"}, "batch_size auto:x"),
-    "max_batch_size 0": line({"batch_size": "auto", "max_batch_size": 0, "scoring": "padded"}, "max_batch_size 0"),
+    "batch_size auto with a word": line(
+        {"batch_size": "auto:x", "scoring": "padded"}, "found --batch_size auto:x, expected"
+    ),
+    "max_batch_size 0": line(
+        {"batch_size": "auto", "max_batch_size": 0, "scoring": "padded"}, "found --max_batch_size 0"
+    ),
     "revision of a folder": scored({"revision": "no-such-branch"}),
     "revision is a number": scored({"revision": 5}),
     "subfolder absent": line({"subfolder": "absent"}, "absent"),
@@ -85,8 +89,8 @@ _OPTIONS = {
     "num_labels 3": line({"num_labels": 3}, "label"),
     "num_hidden_layers 2": scored({"num_hidden_layers": 2}),
     "num_hidden_layers 9": line({"num_hidden_layers": 9}, "lacks model.layers."),
-    "hidden_size of another model": line({"hidden_size": 64}, "of the shape"),
-    "vocab_size of another model": line({"vocab_size": 7}, "of the shape"),
+    "hidden_size of another model": line({"hidden_size": 64}, "of the shape ("),
+    "vocab_size of another model": line({"vocab_size": 7}, "expected (7, 128)"),
     "a misspelt option of ours": line({"scorring": "tree"}, "found scorring in --model_args, did you mean scoring?"),
     "a misspelt option of the host": line({"revison": "x"}, "found revison in --model_args, did you mean revision?"),
     "an unknown option": line({"xyzzy": 9}, "xyzzy=9"),
