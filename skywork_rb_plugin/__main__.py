@@ -17,6 +17,8 @@ HOST_COMMANDS = {
 
 def main() -> None:
     """Run a command of our own, or the host's command line."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # an ASCII terminal gets what it can't show as numbers
     word, *rest = sys.argv[1:] or ["--help"]
     if word in commands.COMMANDS:
         show_user_errors_plainly()

@@ -1,6 +1,7 @@
 """`python -m skywork_rb_plugin`: one table of commands, help without the host, misspelt words."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,16 @@ def test_help_lists_all_commands_without_the_host():
         ours = [[name, description] for name, (_, description) in commands.COMMANDS.items()]
         assert lines == [*ours, *map(list, HOST_COMMANDS.items())]
         assert "`python -m skywork_rb_plugin run --help`" in done.stdout
+
+
+def test_an_ascii_terminal_gets_what_it_can_show():
+    """Other characters come as numbers; nothing ends in a traceback."""
+    ascii_only = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    for arguments in (["--help"], ["info"]):
+        command = [sys.executable, "-m", "skywork_rb_plugin", *arguments]
+        done = subprocess.run(command, env=ascii_only, capture_output=True, text=True)
+        assert (done.returncode, "Traceback" in done.stderr) == (0, False)
+        assert "\\u2026" in done.stdout
 
 
 @pytest.mark.parametrize("name", commands.COMMANDS)

@@ -50,7 +50,7 @@ class CheckedLoader:
         model, report = transformers.AutoModelForSequenceClassification.from_pretrained(
             path, output_loading_info=True, **kwargs
         )
-        for mismatch in report["mismatched_keys"]:
+        for mismatch in sorted(report["mismatched_keys"]):
             # transformers 4 names the weight alone
             key, *shapes = [mismatch] if isinstance(mismatch, str) else mismatch
             found = f"the shape {tuple(shapes[0])}" if shapes else "another shape"
