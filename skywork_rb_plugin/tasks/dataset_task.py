@@ -69,8 +69,9 @@ class DatasetTask(ConfigurableTask):
         if split not in self.dataset:
             found = "no test_split" if split is None else f"no split {split!r}"
             raise self._error(f"found {found}, expected one of {', '.join(self.dataset)}")
+        docs = self._processed()
         try:
-            docs, numbers = select(self._processed(), self._own.get("where"), self._own.get("group_by"))
+            docs, numbers = select(docs, self._own.get("where"), self._own.get("group_by"))
         except ValueError as error:
             raise self._error(error) from error
         # before any row is read: errors tell its number
@@ -126,7 +127,9 @@ class DatasetTask(ConfigurableTask):
 
     def _row_of(self, doc: Mapping) -> str:
         """The row's number in the split, from 0, and its id."""
-        row = next((number for number, other in zip(*self._numbered, strict=True) if other == doc), "?")
+        # as text: NaN is not equal to itself
+        text = repr(dict(doc))
+        row = next((number for number, other in zip(*self._numbered, strict=True) if repr(other) == text), "?")
         return f"{row} (id {doc['id']})" if "id" in doc else str(row)
 
 
