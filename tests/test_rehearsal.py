@@ -85,7 +85,7 @@ def filters(**steps):
     [
         (
             filters(regex={}),
-            "row 0 (id 7): found [['[invalid]'], ['[invalid]']] from the model, its score cache or `filter_list`",
+            "(id 7): found [['[invalid]'], ['[invalid]']] from filter_list: [{'name': 'mine', 'filter': [{'function': 'regex'}]}], exp",
         ),
         (filters(take_first_k={"k": 1}), "(id 7): found [[(0.84"),
         (filters(take_first_k={}), "task mine: found 'mine' in filter_list, which takes no answers such as [(0.8"),
@@ -111,7 +111,7 @@ def test_filters_of_a_judges_replies(task_manager, tmp_path):
     reply = "[[A]], or is it not? [[B]]"
     results, _ = evaluate(lambda _: reply, [judge_task(tmp_path, **first)], task_manager)
     assert results["results"]["mine"]["acc,mine"] == 0.5
-    line = "task mine, row 0 (id 0): found [['[[B]]'], ['[[B]]']] from the model, its score cache or `filter_list`, expected two"
+    line = "task mine, row 0 (id 0): found [['[[B]]'], ['[[B]]']] from filter_list: [{'name': 'mine', 'filter': [{'function': 'take_"
     assert line in refused(task_manager.load, [judge_task(tmp_path, **filters(take_first_k={"k": 1}))])
     seen = []
     own = {"process_results": lambda doc, answers: seen.append(answers) or {"acc": 1.0}, **filters(majority_vote={})}

@@ -125,8 +125,7 @@ class JudgeTask(PreferenceTask):
         # servers send null for a reply that they refuse or cut off before its first word
         results = ["" if text is None else text for text in results]
         if not all(isinstance(text, str) for text in results):
-            found = f"found {str(results)[:200]} from the model, its score cache or `filter_list`"
-            raise self._error(f"{found}, expected two texts", doc)
+            raise self._no_answers(results, "two texts", doc)
         places = [verdict(text) for text in results]
         self._say_unparsable(doc, results, places)
         return Verdicts(preferred, places)

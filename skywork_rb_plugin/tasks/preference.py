@@ -271,10 +271,8 @@ class PreferenceTask(DatasetTask):
             scores = [score for score, _ in results]
             finite = all(map(math.isfinite, scores))
         except (TypeError, ValueError) as error:
-            found = f"found {str(results)[:200]} from the model, its score cache or `filter_list`"
-            raise self._error(
-                f"{found}, expected a pair of a score and true or false for each response", doc
-            ) from error
+            expected = "a pair of a score and true or false for each response"
+            raise self._no_answers(results, expected, doc) from error
         if not finite:
             found = f"found scores {scores}, expected finite numbers; scores survive only under --use_cache"
             raise self._error(found, doc)
@@ -283,6 +281,12 @@ class PreferenceTask(DatasetTask):
         ranks = self._scores(doc) if "doc_to_scores" in self._own else [i in preferred for i in range(len(scores))]
         pairs = [(i, j) for i, better in enumerate(ranks) for j, worse in enumerate(ranks) if better > worse]
         return Row(doc, scores, preferred, pairs, list(map(len, self.doc_to_choice(doc))))
+
+    def _no_answers(self, results: object, expected: str, doc: Mapping) -> UserError:
+        """Of what no model answers: it comes from a cache that others wrote, or out of a filter."""
+        filters = self.config.filter_list
+        source = f"filter_list: {filters}" if filters else "the model or its score cache"
+        return self._error(f"found {str(results)[:200]} from {source}, expected {expected}", doc)
 
     _sample = staticmethod(of_rewards)
 
