@@ -105,7 +105,7 @@ def test_filters_that_take_no_rewards(task_manager, tmp_path, settings, line):
     assert line in refused(task_manager.load, [preference_task(ROWS, tmp_path, **settings)])
 
 
-def test_filters_of_a_judges_replies(task_manager, tmp_path):
+def test_filters_of_a_judges_replies(task_manager, tmp_path, caplog):
     """Text may be filtered, but stays text; a pipeline's answers are what a `process_results` is tried with."""
     first = filters(regex={"regex_pattern": r"\[\[[AB]\]\]"}, take_first={})
     reply = "[[A]], or is it not? [[B]]"
@@ -113,6 +113,11 @@ def test_filters_of_a_judges_replies(task_manager, tmp_path):
     assert results["results"]["mine"]["acc,mine"] == 0.5
     line = "task mine, row 0 (id 0): found [['[[B]]'], ['[[B]]']] from filter_list: [{'name': 'mine', 'filter': [{'function': 'take_"
     assert line in refused(task_manager.load, [judge_task(tmp_path, **filters(take_first_k={"k": 1}))])
+    other = filters(regex={"regex_pattern": "verdict: (.*)"}, take_first={})
+    task_manager.load([judge_task(tmp_path, **other)])
+    assert "found no verdict" not in caplog.text
+    evaluate(lambda _: "verdict: none", [judge_task(tmp_path, **other)], task_manager)
+    assert caplog.text.count("found no verdict") == 1
     seen = []
     own = {"process_results": lambda doc, answers: seen.append(answers) or {"acc": 1.0}, **filters(majority_vote={})}
     task_manager.load([preference_task(ROWS, tmp_path, **own)])

@@ -64,8 +64,10 @@ class JudgeTask(PreferenceTask):
         if isinstance(given, Mapping):
             # the host's default would end a reply at its first empty line
             config["generation_kwargs"] = {"until": [], "max_gen_toks": 1024, **given}
-        self._said_unparsable = False
+        # of stand-ins, which a filter may make anything of, nothing is said
+        self._said_unparsable = True
         super().__init__(config)
+        self._said_unparsable = False
         self._check_prompt()
 
     def _check_prompt(self) -> None:

@@ -85,14 +85,14 @@ class PreferenceTask(DatasetTask):
     def _try_first_row(self) -> None:
         """What no row would survive is told before a model is loaded."""
         first = self.eval_docs[0]
-        requests = self.construct_requests(first, self.fewshot_context(first))
+        contexts = self.fewshot_context(first)
         # twice: an aggregation may want more than one value
         self._rehearse([first, first])
         tried = [self._stand_in(0, first)]
         # without a `filter_list` the host's own pipeline leaves each answer as it is
-        if self.config.filter_list is not None:
+        if self.config.filter_list and (pipelines := pipelines_of(self)):
             try:
-                tried = filtered(*tried, requests, pipelines_of(self))
+                tried = filtered(*tried, self.construct_requests(first, contexts), pipelines)
             except ValueError as error:
                 raise self._error(error) from error
         for answers in tried:
