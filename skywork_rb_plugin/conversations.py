@@ -12,6 +12,11 @@ from collections.abc import Mapping, Sequence
 Message = dict[str, str]
 
 _ROLES_OF_TEMPLATES = ("system", "user", "assistant", "developer", "tool")
+# what other formats call them: ShareGPT, OpenAssistant, Gemini
+_OTHER_NAMES = {
+    "human": "user", "prompter": "user", "gpt": "assistant", "chatgpt": "assistant", "chatbot": "assistant",
+    "bot": "assistant", "ai": "assistant", "model": "assistant",
+}  # fmt: skip
 _LABELS = {"system": "System", "user": "User", "assistant": "Assistant"}
 _ROLES = {label: role for role, label in _LABELS.items()}
 _END = "\n\nAssistant: "
@@ -67,9 +72,15 @@ def check_message(message: object) -> Message:
         raise ValueError(
             f"found a message with role {_short(role)} and content {_short(content)}, expected two strings"
         )
-    if role not in _ROLES_OF_TEMPLATES and (near := difflib.get_close_matches(role, _ROLES_OF_TEMPLATES, 1, 0.7)):
-        raise ValueError(f"found role {role!r}, did you mean {near[0]!r}?")
+    if role not in _ROLES_OF_TEMPLATES and (meant := _role_meant_by(role.strip().lower())):
+        raise ValueError(f"found role {role!r}, did you mean {meant!r}?")
     return {"role": role, "content": content}
+
+
+def _role_meant_by(name: str) -> str | None:
+    if name in _OTHER_NAMES:
+        return _OTHER_NAMES[name]
+    return next(iter(difflib.get_close_matches(name, _ROLES_OF_TEMPLATES, 1, 0.7)), None)
 
 
 def is_messages(value: object) -> bool:
@@ -127,9 +138,11 @@ def split_prompt(responses: Sequence[str]) -> tuple[str, list[str]]:
     `extract_prompt`): the two agree where the responses differ from a word's beginning on.
 
     Raises:
-        ValueError: the responses share no beginning.
+        ValueError: the responses share no beginning, or are the same.
     """
     first, last = min(responses), max(responses)
+    if first == last:
+        raise ValueError("found no prompt: the responses are one and the same text; expected a `prompt` column")
     shared = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
     if any(shared < len(text) and not text[shared].isspace() for text in responses):
         shared = re.search(r"\S*$", first[:shared]).start()

@@ -97,10 +97,9 @@ def task_index(group_file: Path | None) -> dict:
             if any(entry.yaml_path == group_file for entry in index.values()):
                 return index
     build = getattr(TaskIndex.build, "without_plugin", TaskIndex.build)
-    folders = [task_folder()] if group_file is None else [task_folder(), group_file.parent]
+    ours = task_folder()
+    folders = [ours] if group_file is None else [ours, group_file.parent]
     newest = _indexes[-1] if _indexes else {}
-    if group_file is None and any(
-        entry.yaml_path and task_folder() in entry.yaml_path.parents for entry in newest.values()
-    ):
+    if group_file is None and any(entry.yaml_path and ours in entry.yaml_path.parents for entry in newest.values()):
         return newest
     return {**build(dict.fromkeys(folders)), **newest}

@@ -92,6 +92,11 @@ def metric_names(task: "ConfigurableTask") -> list[str]:
     return list(task._metric_fn_list)
 
 
+def pipelines_of(task: "ConfigurableTask") -> list:
+    """What a task's `filter_list` became; from 0.5 on its scorers have it and take the answers apart, so there is none."""
+    return getattr(task, "_filters", [])
+
+
 def resolve_field(doc: Mapping, field: str | None) -> str | None:
     """A field of a task's configuration for one row: a column's content, or a Jinja template filled in."""
     task = __getattr__("ConfigurableTask")

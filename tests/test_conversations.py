@@ -136,6 +136,7 @@ def test_hosts_vocabulary():
         ({"prompt": "p", "chosen": [USER], "rejected": [USER]}, (), "begins with a user message other than the prompt"),
         ({"chosen": [BLUE], "rejected": [GREEN]}, (), "found a response without a prompt"),
         ({"chosen": "Yes.", "rejected": "No."}, (), "found no prompt"),
+        ({"chosen": "Q? Yes.", "rejected": ["Q? Yes."] * 2}, (), "found no prompt: the responses are one and the same"),
         ({"chosen": [USER], "rejected": [USER]}, (), "ends with a user message"),
         ({"prompt": None, "chosen": "It is 4", "rejected": "It is 5"}, (), "found no prompt (null)"),
         ({"prompt": "p", "a b": "x", "b": "y"}, (None, ["a b ", "b"]), "found no column 'a b '"),
@@ -147,6 +148,20 @@ def test_unreadable_rows_say_what_was_found(row, fields, line):
         choices_of(row, *fields)
     assert line in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("role", "meant"),
+    [
+        ("USER", "user"), ("User ", "user"), ("Human", "user"), ("prompter", "user"), ("asistant", "assistant"),
+        ("ASSISTANT", "assistant"), ("gpt", "assistant"), ("Bot", "assistant"), ("model", "assistant"), ("SYSTEM", "system"),
+    ],
+)  # fmt: skip
+def test_roles_by_other_names_are_pointed_out(role, meant):
+    """No chat template knows them, or it would render them as something else; a role like none of ours is its own."""
+    with pytest.raises(ValueError, match=f"found role {role!r}, did you mean {meant!r}"):
+        Conversation([{"role": role, "content": "x"}])
+    assert Conversation([{"role": "critic", "content": "x"}]).messages[0]["role"] == "critic"
 
 
 @pytest.mark.parametrize(

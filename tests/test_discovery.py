@@ -119,6 +119,16 @@ def test_a_checkout_without_metadata_is_registered_on_such_a_host(tmp_path):
     assert [line for line in done.stdout.splitlines() if "indexed" not in line] == ["True", "True"]
 
 
+def test_an_index_is_searched_with_one_look_at_the_folder(task_manager, monkeypatch):
+    """Resolving the folder for each of the host's many entries took a second a group."""
+    looks = []
+    folder = discovery.task_folder()
+    monkeypatch.setattr(discovery, "task_folder", lambda: looks.append(1) or folder)
+    monkeypatch.setattr(discovery, "_indexes", [task_manager.task_index])
+    assert discovery.task_index(None) is task_manager.task_index
+    assert len(looks) == 1
+
+
 def test_task_folder_is_a_package(tmp_path):
     """The name that the entry point in `lm_eval.tasks` gives leads to the folder, and looking it up imports nothing big."""
     script = (

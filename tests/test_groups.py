@@ -187,6 +187,19 @@ def test_group_finds_members_of_its_own_task_manager(task_manager, tmp_path):
             {"members": ["rewardbench_hep_go"], "aggregate_metric_list": {"metric": "acc", "weight_by_size": False}},
             "found ['weight_by_size'] in aggregate_metric_list, expected only `metric` and `filter_list`",
         ),
+        (
+            {"members": ["rewardbench_hep_go"], "aggregate_metric_list": [{"metric": "acc", "filter_list": 5}]},
+            "group ours: found filter_list: 5 of acc in aggregate_metric_list, expected a name or a list of names",
+        ),
+        (
+            {"members": ["rewardbench_hep_go"], "aggregate_metric_list": [{"metric": "acc", 5: 1, "x": 2}]},
+            "found ['5', 'x'] in aggregate_metric_list",
+        ),
+        ({"members": ["rewardbench_hep_go"], 5: 1, "x": 2}, "group ours: found 5, x, expected only"),
+        (
+            {"members": [{"task": "new", "dataset_path": "json", "dataset_kwargs": {"data_files": "absent.jsonl"}}]},
+            "group ours: found new defined here, of which lm-eval makes no task (",
+        ),
     ],
 )
 def test_bad_group_gets_one_line(task_manager, settings, line):

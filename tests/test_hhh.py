@@ -117,7 +117,8 @@ def test_other_files_get_one_line(tmp_path, monkeypatch, task_manager, content, 
     monkeypatch.setenv("SKYWORK_RB_DATA_ROOT", str(tmp_path))
     with pytest.raises(UserError) as error:
         task_manager.load(["hhh_other"])
-    assert f"task hhh_other: {found}, expected JSON with `examples:" in str(error.value)
+    line = f"task hhh_other: process_docs skywork_rb_plugin.tasks.bigbench.examples: {found}, expected JSON with `examples:"
+    assert str(error.value).startswith(line)
     assert "other/task.json" in str(error.value)
 
 

@@ -88,6 +88,46 @@ def test_labels_conversations_and_a_prompt_of_ones_own(task_manager, tmp_path):
     assert results["configs"]["mine"]["judge_prompt"].startswith("{{prompt}}|")
 
 
+def test_a_reply_of_null_is_unparsable(task_manager, tmp_path, caplog):
+    """Servers send it for what they refuse; the other replies count."""
+    metrics = ["acc", "unparsable"]
+    results, _ = evaluate(
+        lambda prompt: None if "1" in answers(prompt)[0] else opinions(prompt),
+        [judge_task(tmp_path, metric_list=metrics)],
+        task_manager,
+    )
+    row = results["results"]["mine"]
+    assert (row["acc,none"], row["unparsable,none"]) == (pytest.approx((1 + 0 + 0 + 0.5) / 4), pytest.approx(1.5 / 4))
+    assert "row 1 (id 1): found no verdict [[A]] or [[B]] in a reply of 0 characters" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("prompt", "missing"),
+    [
+        ("Which is better?", "{{answer_a}} and {{answer_b}}"),
+        ("", "{{answer_a}} and {{answer_b}}"),
+        ("{{prompt}} {{answer_a}}", "{{answer_b}}"),
+        ("{{prompt}} answer_a {{answer_b}}", "{{answer_a}}"),
+    ],
+)
+def test_a_judge_must_see_both_answers(task_manager, tmp_path, prompt, missing):
+    """A prompt that shows one or none is no question."""
+    with pytest.raises(UserError) as error:
+        task_manager.load([judge_task(tmp_path, judge_prompt=prompt)])
+    assert f"task mine: found `judge_prompt` without {missing}, expected Jinja that shows both" in str(error.value)
+
+
+def test_a_judge_who_sees_no_prompt_is_pointed_out(task_manager, tmp_path, caplog):
+    """It may be meant; an empty key is our own question."""
+    both = "{% if answer_a %}{{answer_a|trim}}{% endif %} or {{answer_b}}?"
+    task_manager.load([judge_task(tmp_path, judge_prompt=both)])
+    assert "mine: `judge_prompt` has no {{prompt}}: the judge sees the answers alone" in caplog.text
+    caplog.clear()
+    task = task_manager.load([judge_task(tmp_path, judge_prompt=None)])["tasks"]["mine"]
+    assert task.fewshot_context(task.eval_docs[0])[0].startswith("Below are a conversation")
+    assert "judge_prompt" not in caplog.text
+
+
 def test_three_responses_are_refused(task_manager, tmp_path):
     """A judge compares two."""
     rows = [{"prompt": "p", "chosen": "a", "rejected": ["b", "c"]}]

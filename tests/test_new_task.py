@@ -137,6 +137,7 @@ GOOD = {"prompt": "p", "chosen": "x", "rejected": "y"}
         ([GOOD], ["--prompt", "ask"], "--prompt: found no column 'ask' in json files .*, expected one of prompt, chosen"),
         ([GOOD, {**GOOD, "chosen": None}], [], "task mine, row 1: found None, expected .*, in chosen"),
         ([GOOD], ["--split", "test"], "--split: found no split 'test' in the json files .*, expected one of train"),
+        ([GOOD], ["--name", "a" * 300], "--name: found a name of 300 bytes, expected 200 at most: files are called by it"),
         ([GOOD], ["--name", "a b"], "--name: found 'a b', expected letters, digits"),
         ([GOOD], ["--name", "rewardbench_mine"], "expected another beginning: `rewardbench_\\*` are RewardBench's subsets"),
         ([GOOD], ["--output", "nowhere"], "--output: found no folder nowhere, expected one to write mine.yaml to"),
@@ -187,6 +188,23 @@ def test_an_existing_file_is_kept(tmp_path):
         write([GOOD], tmp_path)
     assert (tmp_path / "mine.yaml").read_text() == "precious"
     write([GOOD], tmp_path, "--force")
+
+
+def test_force_replaces_a_yaml_and_nothing_else(tmp_path):
+    """Not the data that a link with the YAML's name leads to; what can't be used after all is put back, byte for byte."""
+    rows = write_rows(tmp_path / "rows.jsonl", [GOOD])
+    (tmp_path / "mine.yaml").symlink_to(rows)
+    with pytest.raises(UserError, match=r"found .*mine.yaml, a link to .*rows.jsonl, expected a YAML to replace"):
+        write([GOOD], tmp_path, "--force")
+    assert (tmp_path / "rows.jsonl").read_text().startswith('{"prompt"')
+    (tmp_path / "folder.yaml").mkdir()
+    with pytest.raises(UserError, match=r"found .*folder.yaml, a folder, expected a YAML to replace"):
+        write([GOOD], tmp_path, "--force", name="folder")
+    (tmp_path / "mine.yaml").unlink()
+    (tmp_path / "mine.yaml").write_bytes(b"caf\xe9")
+    with pytest.raises(UserError, match="row 1: found None"):
+        write([GOOD, {**GOOD, "chosen": None}], tmp_path, "--force")
+    assert (tmp_path / "mine.yaml").read_bytes() == b"caf\xe9"
 
 
 def test_the_command(tmp_path):

@@ -20,7 +20,7 @@ from skywork_rb_plugin.commands.overlap.prompts import (
     training_turns,
     turns_of,
 )
-from skywork_rb_plugin.commands.overlap.report import report, write_contaminated
+from skywork_rb_plugin.commands.overlap.report import check_output, report, write_contaminated
 
 LONG = "Name the nine largest rivers of Europe and the seas that they reach"
 MESSAGES = [{"role": "system", "content": "Answer briefly."}, {"role": "user", "content": LONG}]
@@ -132,8 +132,11 @@ def test_report_and_output(tmp_path, task_manager):
         r"^mine +0 +x-1 +1\.00 +pairs.jsonl:1 +name the nine largest rivers of europe and$", text, re.MULTILINE
     )
     assert "2 of 3 training rows have a share of 0.5 or more of an evaluation prompt: --output FILE lists them." in text
-    write_contaminated(tmp_path / "out.jsonl", prompts, overlaps)
-    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    out = tmp_path / "out.jsonl"
+    for _ in range(2):
+        check_output(str(out))
+        write_contaminated(out, prompts, overlaps)
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
     rows = {"pairs.jsonl": [1, 2]}
     assert lines == [
         {"task": "mine", "row": 0, "id": "x-1", "share": 1.0, "identical": True, "training_rows": rows},
@@ -150,6 +153,38 @@ def test_nothing_in_common(run, capsys):
     assert re.search(r"^total +112 +0 +0 +0$", text, re.MULTILINE)
     assert "Largest shares" not in text
     assert text.endswith("No training row has a share of 0.5 or more: nothing to drop.\n")
+
+
+def test_an_earlier_report_is_all_that_output_replaces(run, tmp_path, monkeypatch):
+    """Training rows, whatever the way to them, a YAML or a note are refused before anything is computed, and kept."""
+    rows = [{"prompt": f"{LONG} {i}", "chosen": "a", "rejected": "b"} for i in range(2)]
+    train = tmp_path / "train.jsonl"
+    (tmp_path / "link.jsonl").symlink_to(train)
+    (tmp_path / "list.json").write_text('[{"prompt": "p"}]')
+    (tmp_path / "notes.txt").write_bytes(b"\xff notes")
+    for name in ("train.jsonl", "link.jsonl", "list.json", "notes.txt"):
+        before = (tmp_path / name).read_bytes() if name.startswith(("list", "notes")) else None
+        with pytest.raises(
+            UserError, match=f"--output .*{name}: found a file that is no earlier report of this command"
+        ):
+            run(rows, "--output", str(tmp_path / name))
+        assert (tmp_path / name).read_bytes() == (before or train.read_bytes())
+        assert train.read_text().count("\n") == 2
+    monkeypatch.setattr(overlap, "open_training", lambda *_: pytest.fail("read too early"))
+    for name, found in (("", "a folder"), ("none/out.jsonl", f"no folder {tmp_path}/none")):
+        with pytest.raises(UserError, match=f"--output .*: found {found}, expected the name of a file in a folder"):
+            run(rows, "--output", str(tmp_path / name))
+    with pytest.raises(UserError, match="could not write --output"):
+        run(rows, "--output", "a" * 300)
+    check_output("/dev/null")
+
+
+def test_the_report_outlives_an_output_that_fails(run, tmp_path, monkeypatch, capsys):
+    """It is printed before the file is written."""
+    monkeypatch.setattr(overlap, "check_output", lambda file: None)
+    with pytest.raises(UserError, match="could not write --output"):
+        run([{"prompt": "zyx", "chosen": "a", "rejected": "b"}], "--output", str(tmp_path / "none" / "out.jsonl"))
+    assert "nothing to drop" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

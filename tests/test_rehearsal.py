@@ -75,13 +75,63 @@ def test_aggregations_see_rows_that_differ(task_manager, tmp_path):
     assert results["results"]["mine"]["margin,none"] == 1 / 12
 
 
+def filters(**steps):
+    """A `filter_list` of one pipeline: functions with their options."""
+    return {"filter_list": [{"name": "mine", "filter": [{"function": name, **steps[name]} for name in steps]}]}
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        (
+            filters(regex={}),
+            "(id 7): found [['[invalid]'], ['[invalid]']] from filter_list: [{'name': 'mine', 'filter': [{'function': 'regex'}]}], exp",
+        ),
+        (filters(take_first_k={"k": 1}), "(id 7): found [[(0.84"),
+        (filters(take_first_k={}), "task mine: found 'mine' in filter_list, which takes no answers such as [(0.8"),
+        (
+            filters(regex={"regex_pattern": "("}),
+            "(error: missing ), unterminated subpattern at position 0), expected one",
+        ),
+        (filters(lowercase={}), "'tuple' object has no attribute 'lower'), expected one that does"),
+        (
+            {**filters(lowercase={}), "process_results": lambda doc, answers: {"acc": 1.0}},
+            "found 'mine' in filter_list",
+        ),
+    ],
+)
+def test_filters_that_take_no_rewards(task_manager, tmp_path, settings, line):
+    """They are of generated text; the first row tells when the task is made."""
+    assert line in refused(task_manager.load, [preference_task(ROWS, tmp_path, **settings)])
+
+
+def test_filters_of_a_judges_replies(task_manager, tmp_path, caplog):
+    """Text may be filtered, but stays text; a pipeline's answers are what a `process_results` is tried with."""
+    first = filters(regex={"regex_pattern": r"\[\[[AB]\]\]"}, take_first={})
+    reply = "[[A]], or is it not? [[B]]"
+    results, _ = evaluate(lambda _: reply, [judge_task(tmp_path, **first)], task_manager)
+    assert results["results"]["mine"]["acc,mine"] == 0.5
+    line = "task mine, row 0 (id 0): found [['[[B]]'], ['[[B]]']] from filter_list: [{'name': 'mine', 'filter': [{'function': 'take_"
+    assert line in refused(task_manager.load, [judge_task(tmp_path, **filters(take_first_k={"k": 1}))])
+    other = filters(regex={"regex_pattern": "verdict: (.*)"}, take_first={})
+    task_manager.load([judge_task(tmp_path, **other)])
+    assert "found no verdict" not in caplog.text
+    evaluate(lambda _: "verdict: none", [judge_task(tmp_path, **other)], task_manager)
+    assert caplog.text.count("found no verdict") == 1
+    seen = []
+    own = {"process_results": lambda doc, answers: seen.append(answers) or {"acc": 1.0}, **filters(majority_vote={})}
+    task_manager.load([preference_task(ROWS, tmp_path, **own)])
+    assert [len(answers) for answers in seen[0]] == [1, 1]
+
+
 def raises(doc, results):
     """A user's `process_results` with a bug."""
     return {"acc": doc["no such column"]}
 
 
 def raises_late(doc, results):
-    """One that knows only the first row."""
+    """One that knows only the first row, and writes into each."""
+    doc["seen"] = True
     return {"acc": {7: 1.0}[doc["id"]]}
 
 
@@ -171,4 +221,6 @@ def broken(*args, **kwargs):
 def test_own_functions_of_the_rows(task_manager, tmp_path, settings, line):
     """Which one, and what it did."""
     settings = {**settings, **({"dataset_kwargs": {}} if "custom_dataset" in settings else {})}
-    assert line in refused(task_manager.load, [{**preference_task(ROWS, tmp_path), **settings}])
+    found = refused(task_manager.load, [{**preference_task(ROWS, tmp_path), **settings}])
+    assert line in found
+    assert found.count("task mine") == found.count("(data: ") == 1

@@ -5,7 +5,8 @@ import math
 
 import pytest
 from conftest import ASSETS, NUMBERS, SUBSETS, needs_assets, preference_task
-from scripted import ROWS, evaluate, length
+from lm_eval import simple_evaluate
+from scripted import ROWS, ScriptedLM, evaluate, length
 
 from skywork_rb_plugin import UserError, WeightedGroup
 
@@ -80,8 +81,6 @@ def test_system_instruction_and_chat_template_reach_the_conversation(task_manage
         def chat_template(self, name=False):
             return "test"
 
-    from lm_eval import simple_evaluate
-
     templated = Templated(length)
     simple_evaluate(
         model=templated,
@@ -154,6 +153,36 @@ def test_not_finite_score_of_any_model_is_an_error(task_manager, tmp_path):
             [preference_task(ROWS, tmp_path)],
             task_manager,
         )
+
+
+def test_answers_that_are_none_get_one_line(task_manager, tmp_path):
+    """As from a score cache that another program wrote."""
+
+    class Broken(ScriptedLM):
+        def loglikelihood(self, requests, disable_tqdm=False):
+            return [(None, False)] * len(requests)
+
+    with pytest.raises(UserError) as error:
+        simple_evaluate(model=Broken(length), tasks=[preference_task(ROWS, tmp_path)], task_manager=task_manager)
+    line = "task mine, row 0 (id 7): found [(None, False), (None, False)] from the model or its score cache, expected a pair"
+    assert str(error.value).startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"limit": 0}, "task mine: found --limit for 0 rows, expected 1 or more"),
+        ({"limit": -1}, "task mine: found --limit for -3 rows, expected 1 or more"),
+        ({"samples": {"mine": [0, 3, 99]}}, "task mine: found 3, 99 in --samples, expected numbers of rows, 0 to 2"),
+        ({"samples": {"mine": [-1]}}, "task mine: found -1 in --samples, expected numbers of rows, 0 to 2"),
+        ({"samples": {"mine": ["a"]}}, "task mine: found 'a' in --samples, expected numbers of rows, 0 to 2"),
+    ],
+)
+def test_rows_that_are_not_there(task_manager, tmp_path, options, line):
+    """Asked for by number, or none at all."""
+    with pytest.raises(UserError) as error:
+        evaluate(length, [preference_task(ROWS, tmp_path)], task_manager, **options)
+    assert str(error.value).startswith(line)
 
 
 @pytest.mark.parametrize(

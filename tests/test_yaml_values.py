@@ -3,8 +3,10 @@
 import datetime
 import json
 
+import datasets
 import pytest
-from conftest import preference_task
+from conftest import preference_task, write_rows
+from lm_eval.tasks import TaskManager
 from scripted import ROWS
 from test_judge import judge_task
 
@@ -16,6 +18,12 @@ FILTERS = [{"name": "first", "filter": [{"function": "take_first"}]}]
 def with_a_day(docs):
     """The rows with a date, as YAML has dates too."""
     return docs.add_column("day", [datetime.date(2024, 1, 31)] * len(docs))
+
+
+def with_nan(docs):
+    """The rows with a number that is none, and a response that is null in the second."""
+    rows = [{**row, "score": float("nan"), "chosen": None if i == 1 else row["chosen"]} for i, row in enumerate(docs)]
+    return datasets.Dataset.from_list(rows)
 
 
 def refused(task_manager, task):
@@ -43,6 +51,18 @@ def refused(task_manager, task):
             {"dataset_kwargs": {"data_files": {"train": 5}}},
             "found dataset_kwargs data_files: {'train': 5}, expected a file",
         ),
+        (
+            {"dataset_kwargs": {"data_files": None}},
+            "found dataset_kwargs data_files: None, expected a file, a list of files",
+        ),
+        (
+            {"dataset_kwargs": {"data_files": "rows.jsonl", "streaming": True}},
+            "found IterableDatasetDict, expected splits in memory; leave out streaming and split",
+        ),
+        (
+            {"dataset_path": "", "dataset_kwargs": {}},
+            "found no dataset_path, expected a hub name, a folder or a format",
+        ),
         ({"dataset_kwargs": {"data_files": []}}, "found dataset_kwargs data_files: [], expected a file"),
         ({"data_files": 5}, "found data_files, expected lm-eval's task keys"),
         ({5: 5}, "found 5, expected lm-eval's task keys"),
@@ -66,6 +86,10 @@ def refused(task_manager, task):
         ({"doc_to_choice": 5}, "found doc_to_choice: 5, expected a list of columns"),
         ({"doc_to_choice": ["chosen", 5]}, "found doc_to_choice: ['chosen', 5], expected a list of columns"),
         ({"doc_to_target": {"kind": 1}}, "found doc_to_target: {'kind': 1}, expected a column, Jinja, an index"),
+        (
+            {"doc_to_target": {"kind": {"a": None, "b": 0}}},
+            "found doc_to_target: {'kind': {'a': None, 'b': 0}}, expected",
+        ),
         ({"doc_to_target": 1.5}, "found doc_to_target: 1.5, expected a column, Jinja, an index"),
         ({"doc_to_scores": 5}, "found doc_to_scores: 5, expected a column with a list, a list of columns or Jinja"),
         ({"where": ["kind"]}, "found where: ['kind'], expected {column: value} or {column: [values]}"),
@@ -79,8 +103,8 @@ def refused(task_manager, task):
         ({"metric_list": []}, "found nothing in metric_list, expected one of acc"),
         ({"metric_list": 5}, "found metric 5, expected one of acc"),
         (
-            {"metric_list": [{"metric": "acc", "aggregation": "meen"}]},
-            "found aggregation 'meen' of acc in metric_list, expected one of",
+            {"metric_list": [{"metric": "ece", "aggregation": "meen"}]},
+            "found aggregation 'meen' of ece in metric_list, expected one that lm-eval has, such as mean, ",
         ),
         (
             {"metric_list": [{"metric": "acc", "aggregation": ["mean"]}]},
@@ -96,11 +120,13 @@ def refused(task_manager, task):
         ),
     ],
 )
-def test_bad_values_get_one_line(task_manager, tmp_path, settings, line):
+def test_bad_values_get_one_line(task_manager, tmp_path, monkeypatch, settings, line):
     """What was found, what was expected, of which task."""
+    monkeypatch.chdir(tmp_path)
     found = refused(task_manager, {**preference_task(ROWS, tmp_path), **settings})
     assert found.startswith("task mine")
     assert line in found
+    assert len(found) < 500
 
 
 def test_values_of_many_kinds_are_taken(task_manager, tmp_path):
@@ -115,11 +141,53 @@ def test_values_of_many_kinds_are_taken(task_manager, tmp_path):
         {"where": {"n": [0, 1], "ok": False}, "filter_list": FILTERS, "official_rows": 1},
         {"where": {"day": datetime.date(2024, 1, 31)}, "process_docs": with_a_day},
         {"metric_list": "acc", "metadata": {"data_root": tmp_path}},
+        {"metadata": {"data_root": None}, "where": None},
         {"metric_list": [{"metric": "margin", "aggregation": "median", "higher_is_better": None}]},
         {"metric_list": [{"metric": "margin", "aggregation": max, "higher_is_better": False}, "acc"]},
         {"process_docs": lambda docs: docs, "process_results": lambda doc, results: {"acc": 1.0}},
     ):
         task_manager.load([preference_task(rows, tmp_path, **settings)])["tasks"]["mine"].build_all_requests()
+
+
+def test_a_row_with_nan_has_its_number(task_manager, tmp_path):
+    """It is not equal to itself."""
+    rows = [{**row, "score": 0.5} for row in ROWS]
+    assert "task mine, row 1 (id 8): found None, expected a string" in refused(
+        task_manager, preference_task(rows, tmp_path, process_docs=with_nan, where={"kind": ["b", "c"]})
+    )
+
+
+def test_empty_metadata_is_none(tmp_path):
+    """`metadata:` with nothing after it is as good as absent, as any other key; in a task, a group and a member."""
+    write_rows(tmp_path / "pairs.jsonl", ROWS)
+    (tmp_path / "mine.yaml").write_text(
+        "class: !function skywork_rb_plugin.PreferenceTask\ntask: pairs\ndataset_path: json\n"
+        "dataset_kwargs: {data_files: pairs.jsonl}\ntest_split: train\nmetadata:\n"
+    )
+    (tmp_path / "ours.yaml").write_text(
+        "class: !function skywork_rb_plugin.WeightedGroup\ntask: ours\nmetadata:\n"
+        "members: [{task: pairs, metadata: null, where: {kind: a}}]\n"
+    )
+    manager = TaskManager(include_path=str(tmp_path), include_defaults=False)
+    assert "_metadata" not in manager.load(["pairs"])["tasks"]["pairs"].config.metadata
+    loaded = manager.load(["ours"])
+    assert "_metadata" not in {**loaded["groups"]["ours"].metadata, **loaded["tasks"]["pairs"].config.metadata}
+
+
+@pytest.mark.parametrize("content", ["null", "\n null\n", 'null\n{"prompt": "p", "chosen": "a", "rejected": "b"}\n'])
+def test_a_file_that_begins_with_null(task_manager, tmp_path, content):
+    """pyarrow would end the process; null in a later line is a row without columns."""
+    task = preference_task(ROWS, tmp_path)
+    file = tmp_path / "rows.jsonl"
+    good = file.read_text()
+    file.write_text(content)
+    line = refused(task_manager, task)
+    assert (
+        line
+        == f"task mine: found null at the beginning of {file}, expected rows such as {{…}}: leave it out of the file"
+    )
+    file.write_text(f"{good}null\n")
+    assert "task mine, row 3 (id None): found" in refused(task_manager, {**task, "where": {"id": None}})
 
 
 def test_values_of_a_judge(task_manager, tmp_path):
@@ -129,6 +197,8 @@ def test_values_of_a_judge(task_manager, tmp_path):
     assert "found 'anser' is undefined in `judge_prompt`" in refused(
         task_manager, judge_task(tmp_path, judge_prompt="{{anser}}")
     )
+    line = "task mine: found judge_prompt: 5, expected Jinja of prompt, answer_a and answer_b"
+    assert refused(task_manager, judge_task(tmp_path, judge_prompt=5)) == line
 
 
 @pytest.mark.parametrize(

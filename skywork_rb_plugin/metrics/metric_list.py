@@ -1,5 +1,6 @@
 """Which metrics a task computes: what its YAML lists and what `--metadata metrics=…` adds, checked against the table."""
 
+import difflib
 from collections.abc import Collection, Mapping
 
 from skywork_rb_plugin.errors import UserError
@@ -51,9 +52,7 @@ def metric_configs(
             refuse(f"{', '.join(unknown)} of {name}", f"only {', '.join(_SETTINGS)}")
         aggregation, better = config["aggregation"], config["higher_is_better"]
         if not callable(aggregation) and aggregation not in list(aggregations):
-            refuse(
-                f"aggregation {aggregation!r} of {name}", f"one of {', '.join(sorted(aggregations))}, or a !function"
-            )
+            refuse(f"aggregation {aggregation!r} of {name}", _aggregations(aggregation, known, aggregations))
         if not (better is None or isinstance(better, bool)):
             refuse(f"higher_is_better {better!r} of {name}", "true, false or null")
         configs[name] = config
@@ -83,6 +82,13 @@ def _config(metric: Metric) -> dict:
         "aggregation": metric.aggregation.name,
         "higher_is_better": metric.higher_is_better,
     }
+
+
+def _aggregations(name: object, known: Mapping[str, Metric], aggregations: Collection[str]) -> str:
+    """Words for the few that may be meant: those like `name`, and those of the task's metrics; the host has many more."""
+    near = difflib.get_close_matches(name, aggregations, 3) if isinstance(name, str) else []
+    ours = [metric.aggregation.name for metric in known.values()]
+    return f"one that lm-eval has, such as {', '.join(dict.fromkeys([*near, *ours]))}, or a !function"
 
 
 def _expected(name: object, known: Mapping[str, Metric]) -> str:

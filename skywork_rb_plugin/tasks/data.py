@@ -15,12 +15,11 @@ import datasets
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.host import info_once, warning_once
 from skywork_rb_plugin.tasks.hub_files import hub_file
+from skywork_rb_plugin.tasks.local_files import FORMATS, begins_with_null, not_utf8, text_files
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
 
 DATA_ROOT = "SKYWORK_RB_DATA_ROOT"
-# a file's ending -> what `datasets` calls the format
-FORMATS = {".jsonl": "json", ".json": "json", ".parquet": "parquet", ".csv": "csv"}
 
 # loaded from the hub by this process: the 23 subsets of a benchmark need not ask it one by one
 _from_hub: dict[str, tuple[datasets.DatasetDict, str | None]] = {}
@@ -107,6 +106,8 @@ def load(source: Source, check: str = "check the dataset keys of the task's YAML
         UserError: the dataset can't be found or read.
     """
     file = hub_file(source.options.get("data_files"))
+    if line := begins_with_null(_text_files(source)):
+        raise UserError(line)
     try:
         dataset, revision = _from_hub.get(repr(source)) or (_load_file if file else _load)(source)
         _validate(dataset)
@@ -134,6 +135,10 @@ def _load_file(source: Source) -> tuple[datasets.DatasetDict, str | None]:
     return datasets.load_dataset(source.path, source.name, **options), revision
 
 
+def _text_files(source: Source) -> list[Path]:
+    return text_files(source.path, source.options.get("data_files"))
+
+
 def _validate(dataset: object) -> None:
     """Arrow takes text that is no UTF-8, and only the row's reader would find out."""
     for split in dataset.values() if isinstance(dataset, datasets.DatasetDict) else ():
@@ -142,7 +147,7 @@ def _validate(dataset: object) -> None:
 
 def _revision_of(dataset: object) -> str | None:
     """The commit of a hub dataset: `datasets` names the folder of its cache by it."""
-    splits = dataset.values() if isinstance(dataset, Mapping) else []
+    splits = dataset.values() if isinstance(dataset, datasets.DatasetDict) else []
     folders = (Path(file["filename"]).parent.name for split in splits for file in split.cache_files)
     return next((name for name in folders if re.fullmatch("[0-9a-f]{40}", name)), None)
 
@@ -185,7 +190,7 @@ def _advice(source: Source, error: Exception, check: str) -> str:
     # `datasets` wraps what went wrong; of an empty file it knows nothing to say
     cause = error.__cause__ or error
     reason = " ".join(str(cause).split()) or "no rows"
-    if "utf" in reason.lower() and (line := _not_utf8(source)):
+    if "utf" in reason.lower() and (line := not_utf8(_text_files(source))):
         return line
     found = f"could not load the {source.origin} ({type(cause).__name__}: {reason[:200]})"
     files = source.options.get("data_files")
@@ -200,28 +205,3 @@ def _advice(source: Source, error: Exception, check: str) -> str:
         f"{found}; {check}, or, without internet, run `{command} --local-dir DIR/{repo}` where there is some, and "
         f"set {DATA_ROOT}=DIR"
     )
-
-
-def _not_utf8(source: Source) -> str | None:
-    """Where the first byte is that is no UTF-8, of the local text files; None if there is none."""
-    patterns = (
-        [f"{glob.escape(source.path)}/**"] if Path(source.path).is_dir() else _flat(source.options.get("data_files"))
-    )
-    for file in (Path(name) for pattern in patterns for name in sorted(glob.glob(pattern, recursive=True))):
-        if file.suffix not in FORMATS or FORMATS[file.suffix] == "parquet" or not file.is_file():
-            continue
-        with file.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
-                try:
-                    line.decode()
-                except UnicodeDecodeError as error:
-                    found = f"found a byte that is no UTF-8 in line {number} of {file} ({error.reason}: {line[error.start]:#x})"
-                    return f"{found}, expected UTF-8: save the file so, or name its encoding in `dataset_kwargs: {{encoding: …}}`"
-    return None
-
-
-def _flat(files: object) -> list[str]:
-    """The names in `data_files`."""
-    if isinstance(files, Mapping):
-        return [name for value in files.values() for name in _flat(value)]
-    return [files] if isinstance(files, str) else list(files or [])

@@ -2,7 +2,7 @@
 
 import functools
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import datasets
@@ -12,6 +12,7 @@ from skywork_rb_plugin.host import ConfigurableTask
 from skywork_rb_plugin.tasks import data
 from skywork_rb_plugin.tasks.keys import name_of
 from skywork_rb_plugin.tasks.selection import select
+from skywork_rb_plugin.tasks.shapes import is_index
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
 
@@ -69,8 +70,9 @@ class DatasetTask(ConfigurableTask):
         if split not in self.dataset:
             found = "no test_split" if split is None else f"no split {split!r}"
             raise self._error(f"found {found}, expected one of {', '.join(self.dataset)}")
+        docs = self._processed()
         try:
-            docs, numbers = select(self._processed(), self._own.get("where"), self._own.get("group_by"))
+            docs, numbers = select(docs, self._own.get("where"), self._own.get("group_by"))
         except ValueError as error:
             raise self._error(error) from error
         # before any row is read: errors tell its number
@@ -93,6 +95,19 @@ class DatasetTask(ConfigurableTask):
             found = f"{type(docs).__name__} from process_docs {name_of(function)}" if function else type(docs).__name__
             raise self._error(f"found {found}, expected a datasets.Dataset")
         return docs
+
+    def build_all_requests(self, *, limit: int | None = None, samples: Sequence[int] | None = None, **kwargs) -> None:
+        """Build the requests of the rows that `--limit` or `--samples` leave.
+
+        Raises:
+            UserError: they leave none, or ask for rows that are not there.
+        """
+        last = len(self.eval_docs) - 1
+        if limit is not None and limit < 1:
+            raise self._error(f"found --limit for {limit} rows, expected 1 or more")
+        if strangers := [number for number in samples or () if not (is_index(number) and 0 <= number <= last)]:
+            raise self._error(f"found {str(strangers)[1:-1][:80]} in --samples, expected numbers of rows, 0 to {last}")
+        super().build_all_requests(limit=limit, samples=samples, **kwargs)
 
     def _usable(self, docs: datasets.Dataset) -> datasets.Dataset:
         """The rows that can be evaluated."""
@@ -126,7 +141,9 @@ class DatasetTask(ConfigurableTask):
 
     def _row_of(self, doc: Mapping) -> str:
         """The row's number in the split, from 0, and its id."""
-        row = next((number for number, other in zip(*self._numbered, strict=True) if other == doc), "?")
+        # as text: NaN is not equal to itself
+        text = repr(dict(doc))
+        row = next((number for number, other in zip(*self._numbered, strict=True) if repr(other) == text), "?")
         return f"{row} (id {doc['id']})" if "id" in doc else str(row)
 
 

@@ -6,6 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 
+from jinja2 import Environment
+from jinja2.meta import find_undeclared_variables
+
 from skywork_rb_plugin.conversations import Message
 from skywork_rb_plugin.host import Instance, apply_template, make_request
 from skywork_rb_plugin.metrics.judge import LETTERS, Verdicts
@@ -55,13 +58,27 @@ class JudgeTask(PreferenceTask):
     row_type = Verdicts
 
     def __init__(self, config: Mapping | None = None) -> None:
-        config = {"judge_prompt": PROMPT, **(config or {})}
+        config = {key: value for key, value in (config or {}).items() if value is not None}
+        config.setdefault("judge_prompt", PROMPT)
         given = config.get("generation_kwargs") or {}
         if isinstance(given, Mapping):
             # the host's default would end a reply at its first empty line
             config["generation_kwargs"] = {"until": [], "max_gen_toks": 1024, **given}
-        self._said_unparsable = False
+        # of stand-ins, which a filter may make anything of, nothing is said
+        self._said_unparsable = True
         super().__init__(config)
+        self._said_unparsable = False
+        self._check_prompt()
+
+    def _check_prompt(self) -> None:
+        """A judge must see both answers; the conversation may be left out."""
+        seen = find_undeclared_variables(Environment().parse(self._own["judge_prompt"]))
+        if blind := [f"{{{{{name}}}}}" for name in ("answer_a", "answer_b") if name not in seen]:
+            raise self._error(
+                f"found `judge_prompt` without {' and '.join(blind)}, expected Jinja that shows both answers"
+            )
+        if "prompt" not in seen:
+            logger.warning("%s: `judge_prompt` has no {{prompt}}: the judge sees the answers alone.", self.task_name)
 
     def _prompts(self, doc: Mapping) -> list[list[Message]]:
         """The two questions, the second with the responses swapped."""
@@ -104,9 +121,13 @@ class JudgeTask(PreferenceTask):
         draw = random.Random(number)
         return [f"[[{draw.choice(LETTERS)}]]" for _ in LETTERS]
 
-    def _answered(self, doc: Mapping, results: list[str]) -> Verdicts:
+    def _answered(self, doc: Mapping, results: list[str | None]) -> Verdicts:
         """What the replies say of the document."""
         [preferred] = self._preferred(doc)
+        # servers send null for a reply that they refuse or cut off before its first word
+        results = ["" if text is None else text for text in results]
+        if not all(isinstance(text, str) for text in results):
+            raise self._no_answers(results, "two texts", doc)
         places = [verdict(text) for text in results]
         self._say_unparsable(doc, results, places)
         return Verdicts(preferred, places)

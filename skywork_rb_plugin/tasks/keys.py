@@ -45,7 +45,8 @@ def check_keys(kind: type, own: Mapping, config: Mapping) -> None:
         refuse(", ".join(unknown) + hint, f"expected lm-eval's task keys or {', '.join(kind.own_keys)}")
     if useless := sorted(set(config) & set(kind.unused_keys)):
         refuse(", ".join(useless), f"which {kind.__name__} does not use; leave it out")
-    if not isinstance(config.get("dataset_path"), str) and "custom_dataset" not in config:
+    path = config.get("dataset_path")
+    if not (isinstance(path, str) and path) and "custom_dataset" not in config:
         refuse("no dataset_path", "expected a hub name, a folder or a format such as json")
     if line := misfit({**own, **config}):
         raise UserError(f"task {config.get('task')}: {line}")

@@ -10,7 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 import datasets
 
 from skywork_rb_plugin.conversations import Conversation, Message, with_system
-from skywork_rb_plugin.host import Instance, aggregation_registry, make_request, metric_names, resolve_field
+from skywork_rb_plugin.errors import UserError
+from skywork_rb_plugin.host import (
+    Instance,
+    aggregation_registry,
+    make_request,
+    metric_names,
+    pipelines_of,
+    resolve_field,
+)
 from skywork_rb_plugin.metrics.metric import Row
 from skywork_rb_plugin.metrics.metric_list import metric_configs
 from skywork_rb_plugin.metrics.register import register_metrics
@@ -18,8 +26,10 @@ from skywork_rb_plugin.metrics.table import metrics_of
 from skywork_rb_plugin.tasks.dataset_task import DatasetTask, one_line
 from skywork_rb_plugin.tasks.keys import OWN_KEYS, UNUSED_KEYS, check_keys, name_of, with_names
 from skywork_rb_plugin.tasks.notes import Note, notes_of, notes_of_reader
+from skywork_rb_plugin.tasks.rehearsal import aggregate, filtered
 from skywork_rb_plugin.tasks.rows import Choice, choices_of, preferred_of, scores_of
 from skywork_rb_plugin.tasks.samples import SAMPLE_KEY, of_rewards
+from skywork_rb_plugin.tasks.shapes import without_null_metadata
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
 
@@ -48,7 +58,8 @@ class PreferenceTask(DatasetTask):
     row_type = Row
 
     def __init__(self, config: Mapping | None = None) -> None:
-        config = {key: value for key, value in (config or {}).items() if key != "class" and value is not None}
+        config = without_null_metadata(config or {})
+        config = {key: value for key, value in config.items() if key != "class" and value is not None}
         self._own = {key: config.pop(key) for key in self.own_keys if key in config}
         check_keys(type(self), self._own, config)
         self._metrics = metrics_of(self.row_type, self._own.get("score"))
@@ -74,12 +85,22 @@ class PreferenceTask(DatasetTask):
     def _try_first_row(self) -> None:
         """What no row would survive is told before a model is loaded."""
         first = self.eval_docs[0]
-        self.fewshot_context(first)
-        if callable(self.config.process_results):
-            when = "it was tried on the first row, with stand-in answers"
-            self._own_results(dict(first), self._stand_in(0, first), when)
+        contexts = self.fewshot_context(first)
         # twice: an aggregation may want more than one value
         self._rehearse([first, first])
+        tried = [self._stand_in(0, first)]
+        # without a `filter_list` the host's own pipeline leaves each answer as it is
+        if self.config.filter_list and (pipelines := pipelines_of(self)):
+            try:
+                tried = filtered(*tried, self.construct_requests(first, contexts), pipelines)
+            except ValueError as error:
+                raise self._error(error) from error
+        for answers in tried:
+            if callable(self.config.process_results):
+                when = "it was tried on the first row, with stand-in answers"
+                self._own_results(dict(first), answers, when)
+            else:
+                self._read(self._answered, first, answers)
 
     # documents
 
@@ -125,6 +146,8 @@ class PreferenceTask(DatasetTask):
     def _read(self, read: Callable, doc: Mapping, *fields):
         try:
             return read(doc, *fields)
+        except UserError:
+            raise
         except Exception as error:
             # a user's function or Jinja may raise anything
             raise self._error(one_line(error), doc) from error
@@ -173,15 +196,10 @@ class PreferenceTask(DatasetTask):
         values = [
             self._read(self._measure, doc, self._answered(doc, self._stand_in(i, doc))) for i, doc in enumerate(docs)
         ]
-        for name, aggregation in self._aggregations.items():
-            column = [value[name] for value in values if name in value]
-            function = aggregation if callable(aggregation) else aggregation_registry[aggregation]
-            try:
-                if column:
-                    function(column)
-            except Exception as error:
-                found = f"found aggregation {with_names(aggregation, name_of)} of metric {name}, which takes none of its values"
-                raise self._error(f"{found} ({one_line(error)}), expected one for such as {column[0]!r}") from error
+        try:
+            aggregate(values, self._aggregations)
+        except ValueError as error:
+            raise self._error(error) from error
 
     def _stand_in(self, number: int, doc: Mapping) -> list:
         """Answers that a model might give to the row's requests, the same in each run."""
@@ -223,7 +241,7 @@ class PreferenceTask(DatasetTask):
         """The document's metrics from the model's answers; what its sample log tells of them goes into `doc`."""
         if callable(self.config.process_results):
             return self._own_results(doc, results, "scores survive only under --use_cache")
-        row = self._answered(doc, results)
+        row = self._read(self._answered, doc, results)
         values = self._read(self._measure, doc, row)
         doc[SAMPLE_KEY] = self._sample(row)
         return values
@@ -231,13 +249,15 @@ class PreferenceTask(DatasetTask):
     def _own_results(self, doc: dict, results: list, when: str) -> dict[str, object]:
         """What the YAML's own `process_results` makes of a row; `when` is the end of the line if it fails."""
         name = name_of(self.config.process_results)
+        # it may change the row, whose number is told by its content
+        row = dict(doc)
         try:
             values = self.config.process_results(doc, results)
         except Exception as error:
-            raise self._error(f"process_results {name}: {one_line(error)}; {when}", doc) from error
+            raise self._error(f"process_results {name}: {one_line(error)}; {when}", row) from error
         if not isinstance(values, Mapping):
             found = f"found {type(values).__name__} from process_results {name}, expected {{metric: value}}"
-            raise self._error(f"{found}; {when}", doc)
+            raise self._error(f"{found}; {when}", row)
         return values
 
     def _measure(self, doc: Mapping, row: object) -> dict[str, object]:
@@ -247,8 +267,13 @@ class PreferenceTask(DatasetTask):
 
     def _answered(self, doc: Mapping, results: list[tuple[float, bool]]) -> Row:
         """The document with the model's answers, as the metrics take it."""
-        scores = [score for score, _ in results]
-        if not all(map(math.isfinite, scores)):
+        try:
+            scores = [score for score, _ in results]
+            finite = all(map(math.isfinite, scores))
+        except (TypeError, ValueError) as error:
+            expected = "a pair of a score and true or false for each response"
+            raise self._no_answers(results, expected, doc) from error
+        if not finite:
             found = f"found scores {scores}, expected finite numbers; scores survive only under --use_cache"
             raise self._error(found, doc)
         preferred = self._preferred(doc)
@@ -256,6 +281,12 @@ class PreferenceTask(DatasetTask):
         ranks = self._scores(doc) if "doc_to_scores" in self._own else [i in preferred for i in range(len(scores))]
         pairs = [(i, j) for i, better in enumerate(ranks) for j, worse in enumerate(ranks) if better > worse]
         return Row(doc, scores, preferred, pairs, list(map(len, self.doc_to_choice(doc))))
+
+    def _no_answers(self, results: object, expected: str, doc: Mapping) -> UserError:
+        """Of what no model answers: it comes from a cache that others wrote, or out of a filter."""
+        filters = self.config.filter_list
+        source = f"filter_list: {filters}" if filters else "the model or its score cache"
+        return self._error(f"found {str(results)[:200]} from {source}, expected {expected}", doc)
 
     _sample = staticmethod(of_rewards)
 

@@ -59,19 +59,37 @@ def _is_step(value: object) -> bool:
     return callable(function) or (is_text(function) and function in list(filter_registry))
 
 
+def _is_labels(value: object) -> bool:
+    """What labels mean: a null, which would be no `doc_to_target`, does not say it."""
+    return isinstance(value, Mapping) and None not in value.values()
+
+
+def without_null_metadata(config: Mapping) -> dict:
+    """A YAML's keys, without what the host makes of an empty `metadata:`."""
+    metadata = config.get("metadata")
+    if not isinstance(metadata, Mapping):
+        return dict(config)
+    return {
+        **config,
+        "metadata": {key: value for key, value in metadata.items() if (key, value) != ("_metadata", None)},
+    }
+
+
 def misfit(config: Mapping, keys: Iterable[str] = ()) -> str | None:
     """What is wrong with the first value that is not what its key wants, in words; None if all fit.
 
     Args:
-        config: a YAML's keys and values; None as a value is as if the key were absent.
+        config: a YAML's keys and values; None as a value is as if the key were absent, but not inside a mapping.
         keys: those of SHAPES to look at; none given: all.
     """
     for key in keys or SHAPES:
         outer, _, inner = key.partition(".")
         value = config.get(outer)
+        absent = value is None
         if inner:
-            value = value.get(inner) if isinstance(value, Mapping) else None
-        if value is not None and not SHAPES[key].fits(value):
+            absent = not isinstance(value, Mapping) or inner not in value
+            value = None if absent else value[inner]
+        if not absent and not SHAPES[key].fits(value):
             return f"found {key.replace('.', ' ')}: {_short(value)}, expected {SHAPES[key].expected}"
     return None
 
@@ -91,7 +109,7 @@ _FIELD = any_of(is_text, callable)
 # key of a YAML -> what it may be; a key with a dot is one of a mapping's
 SHAPES = {
     "metadata": Shape(lambda value: isinstance(value, Mapping) and "_metadata" not in value, "a mapping"),
-    "metadata.data_root": Shape(lambda value: isinstance(value, (str, os.PathLike)), "a folder"),
+    "metadata.data_root": Shape(lambda value: value is None or isinstance(value, (str, os.PathLike)), "a folder"),
     "dataset_name": _IN_QUOTES,
     "test_split": _IN_QUOTES,
     "validation_split": _IN_QUOTES,
@@ -108,6 +126,7 @@ SHAPES = {
         "[{name: NAME, filter: [{function: FUNCTION}]}] with one of lm-eval's filters: "
         + ", ".join(sorted(filter_registry)),
     ),
+    "judge_prompt": Shape(is_text, "Jinja of prompt, answer_a and answer_b"),
     "generation_kwargs": Shape(mapping_of(lambda value: True), "a mapping, such as {max_gen_toks: 1024}"),
     "doc_to_text": Shape(any_of(_FIELD, is_messages), "a column, Jinja, a list of messages or a !function"),
     "doc_to_choice": Shape(
@@ -115,7 +134,7 @@ SHAPES = {
         "a list of columns or Jinja (one for each response), a column with a list, or a !function",
     ),
     "doc_to_target": Shape(
-        any_of(_FIELD, is_index, list_of(is_index), mapping_of(lambda value: isinstance(value, Mapping))),
+        any_of(_FIELD, is_index, list_of(is_index), mapping_of(_is_labels)),
         "a column, Jinja, an index, a list of them, {column: {label: index}} or a !function",
     ),
     "doc_to_scores": Shape(

@@ -12,7 +12,8 @@ from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.host import AggMetricConfig, Group, GroupConfig, Kind, Task, TaskFactory, TaskIndex, info_once
 from skywork_rb_plugin.metrics.metric_list import extra_metrics
 from skywork_rb_plugin.metrics.table import says_something_as_a_mean
-from skywork_rb_plugin.tasks.shapes import is_number, misfit
+from skywork_rb_plugin.tasks.dataset_task import one_line
+from skywork_rb_plugin.tasks.shapes import is_number, is_text, list_of, misfit, without_null_metadata
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
 
@@ -39,12 +40,12 @@ class WeightedGroup(Group):
     _building: ClassVar[list[str]] = []
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        config = dict(config)
+        config = without_null_metadata(config)
         name = config["task"]
         if line := misfit(config, ("metadata", "metadata.data_root")):
             raise UserError(f"group {name}: {line}")
         metadata = dict(config.get("metadata") or {})
-        if unknown := sorted(set(config) - _KEYS):
+        if unknown := sorted(map(str, set(config) - _KEYS)):
             raise UserError(f"group {name}: found {', '.join(unknown)}, expected only {', '.join(sorted(_KEYS))}")
         if not isinstance(config.get("members"), list) or not config["members"]:
             raise UserError(f"group {name}: found no `members`, expected a list of tasks and groups")
@@ -239,7 +240,16 @@ class _Members:
         # a tag's and a stock group's overrides go to each of their tasks, which keep their names
         named = entry.kind not in (Kind.TAG, Kind.GROUP)
         overrides = {"task": name, **item} if item and named else item or None
-        built = self._factory.build(entry, overrides=overrides, registry=self._index)
+        try:
+            built = self._factory.build(entry, overrides=overrides, registry=self._index)
+        except Exception as error:
+            if isinstance(error, UserError) or not {"dataset_path", "custom_dataset"} & set(item):
+                raise
+            # the host's own task, which its YAML's author thought to be ours
+            raise UserError(
+                f"group {parent}: found {name} defined here, of which lm-eval makes no task ({one_line(error)}); expected "
+                "`class: !function skywork_rb_plugin.PreferenceTask` beside its keys, or all that lm-eval's own tasks need"
+            ) from error
         return built if isinstance(built, list) else [built]
 
 
@@ -248,10 +258,17 @@ def _metrics(group: str, listed: object, extra: object) -> list[AggMetricConfig]
     listed = listed or [{"metric": "acc"}]
     metrics = [metric if isinstance(metric, Mapping) else {"metric": metric} for metric in _as_list(listed)]
     for metric in metrics:
-        if unknown := sorted(set(metric) - {"metric", "filter_list"}) or not isinstance(metric.get("metric"), str):
+        unknown = sorted(map(str, set(metric) - {"metric", "filter_list"}))
+        if unknown or not isinstance(metric.get("metric"), str):
             raise UserError(
-                f"group {group}: found {unknown if isinstance(unknown, list) else metric} in aggregate_metric_list, "
-                "expected only `metric` and `filter_list`: members have the weights given in `members`"
+                f"group {group}: found {unknown or metric} in aggregate_metric_list, expected only `metric` and "
+                "`filter_list`: members have the weights given in `members`"
+            )
+        filters = metric.get("filter_list")
+        if not (filters is None or is_text(filters) or list_of(is_text)(filters)):
+            raise UserError(
+                f"group {group}: found filter_list: {filters} of {metric['metric']} in aggregate_metric_list, expected a "
+                "name or a list of names of the members' filters"
             )
     names = {metric["metric"] for metric in metrics}
     extra = extra_metrics(extra)

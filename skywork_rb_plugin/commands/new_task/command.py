@@ -17,6 +17,8 @@ from skywork_rb_plugin.commands.task_manager import task_manager
 from skywork_rb_plugin.errors import UserError
 
 _SPLITS = ("test", "validation", "train")
+# of a name: files of results begin with it, and file systems take 255 bytes
+_LONGEST = 200
 
 
 def main(arguments: list[str]) -> None:
@@ -74,12 +76,17 @@ def dataset_keys(dataset: str, config: str | None, split: str | None, folder: Pa
 def _check_name(name: str, file: Path, force: bool) -> None:
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
         raise UserError(f"--name: found {name!r}, expected letters, digits, _, - and .")
+    if (length := len(name.encode())) > _LONGEST:
+        raise UserError(f"--name: found a name of {length} bytes, expected {_LONGEST} at most: files are called by it")
     if name.startswith("rewardbench_"):
         raise UserError(f"--name: found {name}, expected another beginning: `rewardbench_*` are RewardBench's subsets")
     if not file.parent.is_dir():
         raise UserError(f"--output: found no folder {file.parent}, expected one to write {file.name} to")
     if file.exists() and not force:
         raise UserError(f"found {file}, expected no such file: choose another --name, or --force to replace it")
+    if file.is_dir() or file.resolve().suffix != file.suffix:
+        found = "a folder" if file.is_dir() else f"a link to {file.resolve()}"
+        raise UserError(f"found {file}, {found}, expected a YAML to replace: choose another --name")
     if name in task_manager().match_tasks([name]):
         raise UserError(f"--name: found {name}, a task of lm-eval or of this plugin; expected a name of your own")
 
@@ -112,8 +119,8 @@ def _write_and_read(file: Path, text: str):
     """
     from skywork_rb_plugin.host import TaskManager
 
-    before = file.read_text(encoding="utf-8") if file.exists() else None
     try:
+        before = file.read_bytes() if file.exists() else None
         file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UserError(f"could not write {file} ({error.strerror}): --output names another folder") from error
@@ -121,7 +128,7 @@ def _write_and_read(file: Path, text: str):
         [task] = TaskManager(include_path=str(file), include_defaults=False).load([str(file)])["tasks"].values()
         return task, _notes(task)
     except BaseException:
-        file.unlink() if before is None else file.write_text(before, encoding="utf-8")
+        file.unlink() if before is None else file.write_bytes(before)
         raise
 
 

@@ -14,7 +14,7 @@ import argparse
 from skywork_rb_plugin.commands import argument_parser
 from skywork_rb_plugin.commands.overlap.ngrams import find_overlap
 from skywork_rb_plugin.commands.overlap.prompts import evaluation_prompts, find_tasks, open_training, training_turns
-from skywork_rb_plugin.commands.overlap.report import report, write_contaminated
+from skywork_rb_plugin.commands.overlap.report import check_output, report, write_contaminated
 from skywork_rb_plugin.commands.task_manager import task_manager
 from skywork_rb_plugin.errors import UserError
 
@@ -26,23 +26,27 @@ def main(arguments: list[str]) -> None:
     """Run the command: read both sides, print the report, write `--output`.
 
     Raises:
-        UserError: a number out of range, a file, column, split or task that can't be found or read.
+        UserError: a number out of range, a file, column, split or task that can't be found or read, an output file that
+            holds something else.
     """
     options = _parser().parse_args(arguments)
     if options.ngram < 1:
         raise UserError(f"found --ngram {options.ngram}, expected 1 or more words")
     if not 0 < options.threshold <= 1:
         raise UserError(f"found --threshold {options.threshold:g}, expected a fraction above 0 and at most 1")
+    if options.output:
+        check_output(options.output)
     training = {}
     for path in options.train:
         training |= open_training(path, options.split, options.prompt)
     turns = training_turns(training, options.prompt)
     prompts = evaluation_prompts(find_tasks(options.tasks, task_manager(options.include_path)))
     overlaps = find_overlap([prompt.turns for prompt in prompts], turns, options.ngram, options.threshold)
-    if options.output:
-        write_contaminated(options.output, prompts, overlaps)
     count = sum(map(len, training.values()))
     print(report(prompts, overlaps, count, options.ngram, options.threshold, options.output))
+    # last: the report is not lost where the file can't be written after all
+    if options.output:
+        write_contaminated(options.output, prompts, overlaps)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -11,6 +11,8 @@ from skywork_rb_plugin.commands.overlap.prompts import Prompt
 from skywork_rb_plugin.errors import UserError
 
 EXAMPLES = 5
+# of a line of the output file
+_KEYS = ("task", "row", "id", "share", "identical", "training_rows")
 
 
 def report(
@@ -61,11 +63,39 @@ def report(
     )
 
 
+def check_output(file: str) -> None:
+    """Look at `--output` before anything is computed: it may replace an earlier report, and nothing else.
+
+    Raises:
+        UserError: there is no such folder, or the file holds something else, such as the training rows.
+    """
+    path = Path(file)
+    try:
+        if path.is_dir() or not path.parent.is_dir():
+            found = "a folder" if path.is_dir() else f"no folder {path.parent}"
+            raise UserError(f"--output {file}: found {found}, expected the name of a file in a folder that exists")
+        # of what is no plain file, such as /dev/stdout, nothing is lost
+        lost = path.is_file() and path.stat().st_size and not _is_report(path)
+    except OSError as error:
+        raise _not_written(file, error) from error
+    if lost:
+        found = "a file that is no earlier report of this command, and would be lost"
+        raise UserError(f"--output {file}: found {found}, expected another name")
+
+
+def _is_report(path: Path) -> bool:
+    with path.open(encoding="utf-8") as lines:
+        try:
+            return list(json.loads(lines.readline())) == list(_KEYS)
+        except (ValueError, TypeError, RecursionError):
+            return False
+
+
 def write_contaminated(file: str, prompts: Sequence[Prompt], overlaps: Sequence[Overlap]) -> None:
     """Write a JSON line per contaminated evaluation prompt.
 
-    Its keys: `task`, `row` (from 0), `id` (null where rows have none), `share`, `identical`, and `training_rows`:
-    numbers from 0 by training file.
+    Its keys are _KEYS: `row` counts from 0, `id` is null where rows have none, `training_rows` are numbers from 0 by
+    training file.
 
     Raises:
         UserError: the file can't be written.
@@ -75,14 +105,18 @@ def write_contaminated(file: str, prompts: Sequence[Prompt], overlaps: Sequence[
         rows = defaultdict(list)
         for name, row in overlap.places:
             rows[name].append(row)
-        line = {"task": prompt.task, "row": prompt.row, "id": prompt.id, "share": round(overlap.share, 4)}
         if rows:
-            line |= {"identical": overlap.identical, "training_rows": rows}
+            values = (prompt.task, prompt.row, prompt.id, round(overlap.share, 4), overlap.identical, rows)
+            line = dict(zip(_KEYS, values, strict=True))
             lines.append(json.dumps(line, ensure_ascii=False, default=str) + "\n")
     try:
         Path(file).write_text("".join(lines), encoding="utf-8")
     except OSError as error:
-        raise UserError(f"could not write --output {file} ({error.strerror})") from error
+        raise _not_written(file, error) from error
+
+
+def _not_written(file: str, error: OSError) -> UserError:
+    return UserError(f"could not write --output {file} ({error.strerror})")
 
 
 def _table(header: list[str], rows: list[list]) -> list[str]:
