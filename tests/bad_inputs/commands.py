@@ -67,9 +67,7 @@ _NEW_TASK = {
     "new-task: --name that is taken": line(
         "new-task --name taken --dataset rows.jsonl", "found taken.yaml, expected no such"
     ),
-    "new-task: --name of 300 letters": line(
-        f"new-task --name {'a' * 300} --dataset rows.jsonl", "--name", known="OSError"
-    ),
+    "new-task: --name of 300 letters": line(f"new-task --name {'a' * 300} --dataset rows.jsonl", "--name"),
     "new-task: --output absent": line(f"{_NEW} rows.jsonl --output absent", "--output: found no folder absent"),
     "new-task: --output is a file": line(f"{_NEW} rows.jsonl --output text.txt", "--output: found no folder text.txt"),
     "new-task: no such file": line(f"{_NEW} absent.jsonl", "--dataset: found no file absent.jsonl"),
@@ -143,11 +141,9 @@ _OVERLAP = {
     "overlap: an empty task": line("overlap --train rows.jsonl --tasks ,", "found no task, group or tag ''"),
     "overlap: --output in no folder": line(f"{_TRAIN} rows.jsonl --output absent/a.jsonl", "--output absent/a.jsonl"),
     "overlap: --output is a folder": line(
-        f"{_TRAIN} rows.jsonl --output empty_folder", "could not write --output empty_folder"
+        f"{_TRAIN} rows.jsonl --output empty_folder", "--output empty_folder: found a folder, expected"
     ),
-    "overlap: --output is the training file": line(
-        f"{_TRAIN} rows.jsonl --output rows.jsonl", "rows.jsonl", known="the training file is overwritten"
-    ),
+    "overlap: --output is the training file": line(f"{_TRAIN} rows.jsonl --output rows.jsonl", "rows.jsonl"),
 }
 
 _INFO = {

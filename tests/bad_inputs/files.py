@@ -45,6 +45,9 @@ _JSON = {
     "an empty file": line(("rows.jsonl", ""), "rows.jsonl"),
     "a line end alone": line(("rows.jsonl", "\n"), "rows.jsonl"),
     "a number alone": line(("rows.jsonl", "3\n"), "rows.jsonl"),
+    "null alone, at which pyarrow would end the process": line(
+        ("rows.jsonl", "null"), "found null at the beginning of"
+    ),
     "a string alone": line(("rows.jsonl", '"text"\n'), "rows.jsonl"),
     "an empty list": line(("rows.jsonl", "[]"), "rows.jsonl"),
     "lists for rows": line(("rows.jsonl", '["One?", "a", "b"]\n'), "rows.jsonl"),

@@ -217,9 +217,7 @@ _ONE = {
         messages(("user", [{"type": "text"}]), _ANSWER), "found a message with role 'user' and content"
     ),
     "a misspelt role": line(messages(("usr", "x"), _ANSWER), "found role 'usr', did you mean 'user'?"),
-    "a role in capitals": line(
-        messages(("USER", "x"), _ANSWER), "did you mean 'user'?", known="scored as another role"
-    ),
+    "a role in capitals": line(messages(("USER", "x"), _ANSWER), "did you mean 'user'?"),
     "a role of another name": scored(messages(("narrator", "x"), _ANSWER)),
     "a system message in the middle": scored(messages(_USER, ("system", "x"), _ANSWER)),
     "two responses in a row": scored(messages(_USER, _ANSWER, _ANSWER)),
