@@ -100,8 +100,10 @@ class DatasetTask(ConfigurableTask):
         """Build the requests of the rows that `--limit` or `--samples` leave.
 
         Raises:
-            UserError: they leave none, or ask for rows that are not there.
+            UserError: they leave none, or ask for rows that are not there; or the system instruction is no text.
         """
+        if not isinstance(system := kwargs.get("system_instruction") or "", str):
+            raise self._error(f"found system_instruction={system!r}, expected text")
         last = len(self.eval_docs) - 1
         if limit is not None and limit < 1:
             raise self._error(f"found --limit for {limit} rows, expected 1 or more")
