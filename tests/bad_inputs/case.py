@@ -27,13 +27,11 @@ class Case:
         given: what an area's `attempt` takes.
         end: SCORED, LINE or HOST.
         says: part of the line: what was found, as the user knows it. Of what is scored, part of a warning, or nothing.
-        known: what happens today instead, where that is a fault not yet mended.
     """
 
     given: object
     end: str
     says: str = ""
-    known: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,19 +57,19 @@ class Area:
     attempt: Callable[[object, Place], Iterable[float] | None]
 
 
-def scored(given: object, says: str = "", known: str = "") -> Case:
+def scored(given: object, says: str = "") -> Case:
     """Input that is fine after all; `says` is part of a warning, where it deserves one."""
-    return Case(given, SCORED, says, known)
+    return Case(given, SCORED, says)
 
 
-def line(given: object, says: str, known: str = "") -> Case:
+def line(given: object, says: str) -> Case:
     """Input that gets one line of ours."""
-    return Case(given, LINE, says, known)
+    return Case(given, LINE, says)
 
 
-def host(given: object, says: str, known: str = "") -> Case:
+def host(given: object, says: str) -> Case:
     """Input refused before or beside our code: `says` begins with the package that refuses it."""
-    return Case(given, HOST, says, known)
+    return Case(given, HOST, says)
 
 
 def end_of(attempt: Callable[[], Iterable[float] | None]) -> tuple[str, str]:
