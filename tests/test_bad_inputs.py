@@ -7,7 +7,6 @@ from bad_inputs.case import LINE, Place, end_of
 
 from skywork_rb_plugin.discovery import task_folder
 
-
 CASES = [pytest.param(area, case, id=f"{area.name}: {name}") for area in AREAS for name, case in area.cases.items()]
 
 
