@@ -42,6 +42,20 @@ SHAPES = {
 }  # fmt: skip
 
 
+# of the same kinds, for trying things out
+_TINY = {
+    "vocab_size": 4096, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "head_dim": 32,
+}  # fmt: skip
+
+
+def shape_config(shape: str, tiny: bool = False) -> transformers.PretrainedConfig:
+    """The config of a shape, or a tiny one of its kind; the highest id, which no token ids use, is the pad token."""
+    config = SHAPES[shape].config(**(_TINY if tiny else {}))
+    config.pad_token_id = config.vocab_size - 1
+    return config
+
+
 def random_classifier(
     config: transformers.PretrainedConfig, dtype: torch.dtype, device: torch.device
 ) -> transformers.PreTrainedModel:
