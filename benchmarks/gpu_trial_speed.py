@@ -27,7 +27,6 @@ _KINDS = {
     "copies": ("memcpy", "memset", "copy_"),
     "fused elementwise": ("triton",),
 }
-_SPANS = ("## ", "Torch-Compiled Region", "ProfilerStep")
 
 
 def speed(shape: str, trial: Trial) -> None:
@@ -222,7 +221,7 @@ class _Timed:
         for event in profile.key_averages():
             on_device = event.device_type == (DeviceType.CUDA if cuda else DeviceType.CPU)
             # on a GPU, spans that hold kernels are listed beside these
-            if not on_device or (cuda and event.key.startswith(_SPANS)):
+            if not on_device or (cuda and event.is_user_annotation):
                 continue
             spent = (event.self_device_time_total if cuda else event.self_cpu_time_total) / 1e3 / len(packs)
             kinds[_kind(event.key)] += spent
