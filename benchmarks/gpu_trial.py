@@ -32,14 +32,14 @@ from shapes import SHAPES
 from trial import Stage, Trial
 
 # seconds on an H100: at least for a stage to be worth beginning, at most so that the ones after it get their turn
-_SPEED = {"llama-8b": (60, 200), "qwen-0.6b": (40, 80), "gemma-9b": (50, 90), "gemma-27b": (60, 100)}
+_SPEED = {"llama-8b": (60, 180), "qwen-0.6b": (40, 70), "gemma-9b": (50, 75), "gemma-27b": (60, 120)}
 STAGES = [
     Stage("machine", machine),
     Stage("ceilings", ceilings, 5),
-    Stage("correctness", correctness, 30, 90, ("llama-3.1",)),
-    Stage("models_in_a_row", models_in_a_row, 30, 60, ("llama-3.1",)),
+    Stage("correctness", correctness, 30, 80, ("llama-3.1",)),
+    Stage("models_in_a_row", models_in_a_row, 30, 50, ("llama-3.1",)),
+    Stage("out_of_memory", out_of_memory, 15, 40, ("qwen-3",)),
     *(Stage(name, partial(speed, name), *_SPEED[name], (SHAPES[name].tokenizer,)) for name in SHAPES),
-    Stage("out_of_memory", out_of_memory, 15, 60, ("qwen-3",)),
 ]
 # a way's columns in the summary
 _COLUMNS = ("seconds", "seconds for all", "conversations/s", "tokens/s", "TFLOP/s", "share of ceiling", "GiB above weights", "host ms per pack", "first pack, s")  # fmt: skip
@@ -50,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ids", type=Path, required=True, help="folder of token ids, from make_token_ids.py")
     parser.add_argument("--out", type=Path, default=Path("gpu_trial.json"), help="default: gpu_trial.json")
-    parser.add_argument("--limit", type=float, default=540, help="seconds for all of it (default: 540)")
+    parser.add_argument("--limit", type=float, default=540, help="seconds for all stages together (default: 540)")
     parser.add_argument(
         "--only", nargs="+", choices=[stage.name for stage in STAGES], metavar="STAGE", help="%(choices)s"
     )

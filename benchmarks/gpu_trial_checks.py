@@ -34,7 +34,7 @@ _GEMMA = partial(transformers.Gemma2Config, **_SMALL, sliding_window=64)
 def machine(trial: Trial) -> None:
     """What runs here."""
     found = {
-        "torch": torch.__version__, "transformers": transformers.__version__, "python": platform.python_version(),
+        "tiny": trial.tiny, "torch": torch.__version__, "transformers": transformers.__version__, "python": platform.python_version(),
         "cores": os.cpu_count(), "threads": torch.get_num_threads(), "free GiB": free_memory(trial.device) / 2**30,
     }  # fmt: skip
     if trial.device.type == "cuda":
@@ -84,7 +84,10 @@ def _every_way(trial: Trial, config: transformers.PretrainedConfig, dtype: torch
     torch._dynamo.reset()
     torch.manual_seed(0)
     subject = Subject(random_classifier(config, dtype, trial.device), trial.device)
-    ids, budget = trial.ids("llama-3.1", config.vocab_size).first(*((12, 160) if trial.tiny else (32, 400))), 1024
+    ids, budget = (
+        trial.ids("llama-3.1").first(*((12, 160) if trial.tiny else (32, 400))).folded(config.vocab_size),
+        1024,
+    )
     alone = dict(enumerate(subject.padded(1).score([sequence])[0] for sequence in ids.sequences))
     spread = pstdev(alone.values())
     # as the check at loading: rounding against what a mistake does, which moves scores by about their spread
@@ -128,7 +131,7 @@ def models_in_a_row(trial: Trial) -> None:
 def _compiled_apart(trial: Trial, config: transformers.PretrainedConfig) -> dict:
     budget = 512
     subject = Subject(random_classifier(config, torch.bfloat16, trial.device), trial.device)
-    ids = trial.ids("llama-3.1", config.vocab_size).first(12, 160)
+    ids = trial.ids("llama-3.1").first(12, 160).folded(config.vocab_size)
     counters.clear()
     found = subject.check(subject.tree("flex_attention", budget), _within(ids.sequences, budget))
     graphs, expected = counters["stats"]["unique_graphs"], len(layer_windows(config))
@@ -143,7 +146,7 @@ def out_of_memory(trial: Trial) -> None:
     def run() -> dict:
         config = shape_config("qwen-0.6b", trial.tiny)
         subject = Subject(random_classifier(config, torch.bfloat16, trial.device), trial.device)
-        ids = trial.ids("qwen-3", config.vocab_size).first(1500, 2048)
+        ids = trial.ids("qwen-3").first(1500, 2048).folded(config.vocab_size)
         tree = subject.tree("prefix_tree" if trial.tiny else "flex_attention", 1024 if trial.tiny else 65536)
         before = tree.budget
         with _little_memory(subject):
@@ -159,9 +162,11 @@ def out_of_memory(trial: Trial) -> None:
 def _little_memory(subject: Subject) -> Iterator[None]:
     """Leave 1 GiB of a GPU's memory free; elsewhere refuse inputs of more than 600 tokens in torch's words."""
     if subject.device.type == "cuda":
-        taken = torch.empty(max(0, free_memory(subject.device) - 2**30), dtype=torch.uint8, device=subject.device)
-        yield
-        del taken
+        taken = [torch.empty(max(0, free_memory(subject.device) - 2**30), dtype=torch.uint8, device=subject.device)]
+        try:
+            yield
+        finally:
+            taken.clear()
         return
 
     def refuse(module, args, kwargs) -> None:
@@ -169,8 +174,10 @@ def _little_memory(subject: Subject) -> Iterator[None]:
             raise torch.OutOfMemoryError("more than 600 tokens")
 
     handle = subject.model.base_model.register_forward_pre_hook(refuse, with_kwargs=True)
-    yield
-    handle.remove()
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def _within(sequences: list[tuple[int, ...]], tokens: int) -> list[tuple[int, ...]]:

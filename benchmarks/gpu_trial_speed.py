@@ -34,13 +34,13 @@ def speed(shape: str, trial: Trial) -> None:
     timed = _Timed(shape, trial)
     budget, flex, dense = 512 if trial.tiny else 8192, "flex_attention", timed.subject.model.config._attn_implementation
     base = f"tree, {flex}, {budget}"
-    timed.tree(base, timed.subject.tree(flex, budget), longest=45)
-    timed.check_at_loading(timed.subject.tree(flex, budget))
+    plain, compiled = (timed.subject.tree(flex, budget, compiled) for compiled in (False, True))
+    timed.tree(base, plain, longest=45)
+    timed.check_at_loading(plain)
     timed.padded("padded 8, data order", timed.in_data_order(8), longest=12, against=base)
     timed.padded("padded 8, sorted", timed.by_length(8), longest=6, against=base)
-    compiled = timed.subject.tree(flex, budget, compiled=True)
     timed.tree(f"{base}, layers compiled", compiled, longest=20, against=base)
-    for name, tree in ((base, timed.subject.tree(flex, budget)), (f"{base}, layers compiled", compiled)):
+    for name, tree in ((base, plain), (f"{base}, layers compiled", compiled)):
         timed.syncs(name, tree)
         timed.kernels(name, tree)
     small = budget // 4
@@ -55,7 +55,7 @@ class _Timed:
     def __init__(self, shape: str, trial: Trial) -> None:
         self.trial, self.device = trial, trial.device
         config = shape_config(shape, trial.tiny)
-        self.ids = trial.ids(SHAPES[shape].tokenizer, config.vocab_size)
+        self.ids = trial.ids(SHAPES[shape].tokenizer).folded(config.vocab_size)
         self.scores: dict[str, dict[int, float]] = {}
         torch.manual_seed(0)
         start = time.perf_counter()

@@ -57,6 +57,7 @@ class Trial:
         self.results: dict[str, dict] = {}
         self.ceiling: float | None = None
         self._ids, self._out = ids, out
+        self._loaded: dict[str, TokenIds] = {}
         self._start, self._limit = time.monotonic(), limit
         self._stage, self._until = "", limit
 
@@ -65,10 +66,12 @@ class Trial:
         """Whether any step failed or found something wrong."""
         return any(result["state"] == "failed" for result in self.results.values())
 
-    def ids(self, family: str, vocabulary: int) -> TokenIds:
-        """The token ids of a family's tokenizer, for a model that knows so many."""
-        ids = TokenIds.load(self._ids / f"{family}.npz")
-        return (ids.first(30, 160) if self.tiny else ids).folded(vocabulary)
+    def ids(self, family: str) -> TokenIds:
+        """The token ids of a family's tokenizer; of a few short rows if `tiny`."""
+        if family not in self._loaded:
+            ids = TokenIds.load(self._ids / f"{family}.npz")
+            self._loaded[family] = ids.first(30, 160) if self.tiny else ids
+        return self._loaded[family]
 
     def left(self) -> float:
         """Seconds until the current stage must begin no further step."""

@@ -122,7 +122,7 @@ def test_a_wrong_attention_is_a_failed_stage(ids, tmp_path, benchmarks, monkeypa
     def check(trial):
         config = shape_config("llama-8b", tiny=True)
         subject = Subject(random_classifier(config, torch.float32, trial.device), trial.device)
-        short = trial.ids("llama-3.1", config.vocab_size).sequences[:4]
+        short = trial.ids("llama-3.1").folded(config.vocab_size).sequences[:4]
         trial.step("trees", lambda: subject.check(subject.tree("prefix_tree", 512), short))
 
     def run():
