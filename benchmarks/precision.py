@@ -1,18 +1,12 @@
 """What half precision does to scores and verdicts, by prefix tree and in padded batches; prints a table.
 
-    python benchmarks/precision.py                                # the demo model on its packaged pairs
-    python benchmarks/precision.py --model FOLDER --data FILE.jsonl --dtype bfloat16
-
-A verdict is whether the chosen response scores strictly higher, as in `acc`.
+python benchmarks/precision.py                                # the demo model on its packaged pairs
+python benchmarks/precision.py --model FOLDER --data FILE.jsonl --dtype bfloat16
 """
 
 import torch
+from measuring import verdicts
 from speed import model_of, ours, pairs_of, parser_of
-
-
-def verdicts(scores: list[float]) -> list[bool]:
-    """Of scores that alternate chosen and rejected."""
-    return [chosen > rejected for chosen, rejected in zip(scores[::2], scores[1::2], strict=True)]
 
 
 def main() -> None:

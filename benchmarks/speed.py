@@ -12,43 +12,30 @@ random sample; parquet will do as well. Needs nothing beyond the package itself.
 """
 
 import argparse
-import contextlib
-import ctypes
 import datetime
-import gc
 import logging
 import os
 import platform
 import random
 import sys
-import threading
 import time
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
 import datasets
-import psutil
 import torch
 import transformers
 from lm_eval.api.instance import Instance
+from measuring import PeakMemory, matrix_product_ceiling
+from shapes import SHAPES, random_classifier
 
 from skywork_rb_plugin import Conversation, HFReward
 from skywork_rb_plugin.discovery import task_folder
+from skywork_rb_plugin.scoring.attention import attention_for
 from skywork_rb_plugin.scoring.progress import Counts
 
-# config.json of meta-llama/Llama-3.1-8B and google/gemma-2-27b on the hub
-SHAPES = {
-    "llama-8b": transformers.LlamaConfig(
-        vocab_size=128256, hidden_size=4096, intermediate_size=14336, num_hidden_layers=32, num_attention_heads=32,
-        num_key_value_heads=8, max_position_embeddings=131072, rope_theta=500000.0, rms_norm_eps=1e-5,
-    ),
-    "gemma-27b": transformers.Gemma2Config(
-        vocab_size=256000, hidden_size=4608, intermediate_size=36864, num_hidden_layers=46, num_attention_heads=32,
-        num_key_value_heads=16, head_dim=128, query_pre_attn_scalar=144, sliding_window=4096,
-        attn_logit_softcapping=50.0, final_logit_softcapping=30.0, max_position_embeddings=8192,
-    ),
-}  # fmt: skip
+DEMO = files("skywork_rb_plugin") / "demo" / "model"
 
 
 @dataclass
@@ -61,42 +48,6 @@ class Result:
     seconds: float
     memory: int
     scores: list[float]
-
-
-class PeakMemory:
-    """The most memory that a block of code used beyond what was in use before: the device's, or the process's."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._cuda, self._process, self._done = device.type == "cuda", psutil.Process(), threading.Event()
-
-    def __enter__(self) -> "PeakMemory":
-        gc.collect()
-        with contextlib.suppress(OSError, AttributeError):  # glibc keeps freed memory, which would hide a peak
-            ctypes.CDLL("libc.so.6").malloc_trim(0)
-        if self._cuda:
-            torch.cuda.reset_peak_memory_stats()
-            self._before = torch.cuda.memory_allocated()
-        else:
-            self._before = self._peak = self._process.memory_info().rss
-            self._watch = threading.Thread(target=self._sample)
-            self._watch.start()
-        return self
-
-    def _sample(self) -> None:
-        while not self._done.wait(0.01):
-            self._peak = max(self._peak, self._process.memory_info().rss)
-
-    def __exit__(self, *error: object) -> None:
-        if self._cuda:
-            self._peak = torch.cuda.max_memory_allocated()
-        else:
-            self._done.set()
-            self._watch.join()
-
-    @property
-    def bytes(self) -> int:
-        """Peak minus start."""
-        return self._peak - self._before
 
 
 def pairs_of(file: str | None, count: int | None, seed: int) -> list[dict]:
@@ -118,22 +69,15 @@ def model_of(arguments: argparse.Namespace, device: torch.device) -> tuple[trans
     logging.getLogger("lm_eval").setLevel(logging.ERROR)  # the harness warns of every model that comes loaded
     torch.manual_seed(arguments.seed)
     if arguments.shape:
-        config = SHAPES[arguments.shape]
-        config.num_labels, config.num_hidden_layers = 1, arguments.layers or config.num_hidden_layers
-        if getattr(config, "layer_types", None):
-            config.layer_types = config.layer_types[: config.num_hidden_layers]
-        soft_capped = getattr(config, "attn_logit_softcapping", None)
-        with device:
-            model = transformers.AutoModelForSequenceClassification.from_config(
-                config, dtype=getattr(torch, arguments.dtype), attn_implementation="eager" if soft_capped else "sdpa"
-            )
+        layers = {"num_hidden_layers": arguments.layers} if arguments.layers else {}
+        model = random_classifier(SHAPES[arguments.shape].config(**layers), getattr(torch, arguments.dtype), device)
         name = arguments.tokenizer
     else:
-        name = str(files("skywork_rb_plugin") / "demo" / "model") if arguments.model == "demo" else arguments.model
-        soft_capped = getattr(transformers.AutoConfig.from_pretrained(name), "attn_logit_softcapping", None)
+        name = str(DEMO) if arguments.model == "demo" else arguments.model
+        config = transformers.AutoConfig.from_pretrained(name)
         model = transformers.AutoModelForSequenceClassification.from_pretrained(
             name, num_labels=1, dtype=getattr(torch, arguments.dtype), device_map={"": device},
-            attn_implementation="eager" if soft_capped else "sdpa",
+            **attention_for(config, None),
         )  # fmt: skip
     tokenizer = transformers.AutoTokenizer.from_pretrained(arguments.tokenizer or name)
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
@@ -192,20 +136,6 @@ def ours(model, tokenizer, rows: list[dict], device: torch.device, **options) ->
         way = f"tree, {info['tokens_per_pack']} tokens, {info['attention']}" + ", compiled" * options["compile"]
     padding = info["tokens_padding"]
     return Result(way, info["tokens_forwarded"] + padding, padding, seconds, memory.bytes, scores)
-
-
-def matrix_product_ceiling(device: torch.device, dtype: torch.dtype, size: int = 8192) -> float:
-    """Floating-point operations per second of large matrix products, the best of ten."""
-    a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
-    best = 0.0
-    for _ in range(10):
-        torch.cuda.synchronize()
-        start = time.perf_counter()
-        for _ in range(5):
-            a @ b
-        torch.cuda.synchronize()
-        best = max(best, 5 * 2 * size**3 / (time.perf_counter() - start))
-    return best
 
 
 def table(results: list[Result], conversations: int, flops_per_token: float, ceiling: float | None) -> str:
