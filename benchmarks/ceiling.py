@@ -2,16 +2,16 @@
 
     python benchmarks/ceiling.py --model FOLDER --data FILE.jsonl --pairs 30
 
-The ceiling is the rate of large matrix products, measured before and after each run. What a run needs is counted from the
-model: two operations per weight of a linear layer and token (of the last layer's feed-forward part only for the tokens
-that are read) and four per pair of tokens that see each other and element of a head. Everything is done in one thread
-and timed by the processor time that it took, so that what else the machine does hardly matters.
+The ceiling is the rate of large matrix products, measured before and after each run; what a run needs is counted from the
+model (`measuring.operations`). Everything is done in one thread and timed by the processor time that it took, so that what
+else the machine does hardly matters.
 """
 
 import time
 from collections import Counter
 
 import torch
+from measuring import operations
 from speed import model_of, pairs_of, parser_of
 from torch.profiler import ProfilerActivity, profile
 
@@ -37,19 +37,13 @@ def ceiling(dtype: torch.dtype, size: int = 2048) -> float:
     return best
 
 
-def operations(lm: HFReward, conversations: list) -> float:
-    """What a run needs, by its packs."""
+def needed(lm: HFReward, conversations: list) -> int:
+    """The operations that a run needs, by its packs."""
     rendered = Rendered(lm.renderer, list(dict.fromkeys(lm.renderer.render_all(conversations))))
     reads: dict[int, list[int]] = {}
     packs = [pack for packs in lm.scorer._packs(rendered, reads) for pack in packs]
-    tokens = sum(map(len, packs))
     pairs = sum(int(pack.depths.sum()) + len(pack) for pack in packs)
-    config, layers = lm.model.config, lm.model.base_model.layers
-    weights = sum(m.weight.numel() for layer in layers for m in layer.modules() if isinstance(m, torch.nn.Linear))
-    last = sum(m.weight.numel() for m in layers[-1].mlp.modules() if isinstance(m, torch.nn.Linear))
-    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    attention = 4 * pairs * width * config.num_attention_heads * len(layers)
-    return 2 * (tokens * (weights - last) + sum(map(len, reads.values())) * last) + attention
+    return operations(lm.model.config, sum(map(len, packs)), pairs, sum(map(len, reads.values())))
 
 
 def kind_of(operator: str) -> str:
@@ -84,7 +78,7 @@ def main() -> None:
         before, start = ceiling(model.dtype), time.process_time()
         lm.score(conversations, progress=False)
         seconds = time.process_time() - start
-        rate = operations(lm, conversations) / seconds
+        rate = needed(lm, conversations) / seconds
         print(
             f"| {'compile=True' if way else 'as it comes'} | {seconds:.1f} | {rate / max(before, ceiling(model.dtype)):.1%} |"
         )

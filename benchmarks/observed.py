@@ -28,13 +28,11 @@ class ObservedScorer(TreeScorer):
 
     Attributes:
         started: the packs that were started, in order.
-        kept: what `states` was asked and gave: conversations, and the hidden states of their reads.
     """
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self.started: list[Started] = []
-        self.kept: list[tuple[list[int], torch.Tensor]] = []
 
     def _start(self, pack: Pack, reads: list[list[int]]):
         start = time.perf_counter()
@@ -42,12 +40,6 @@ class ObservedScorer(TreeScorer):
         pairs = int(pack.depths.sum()) + len(pack)  # a token sees as many as it is deep, and itself
         self.started.append(Started(time.perf_counter() - start, pairs, sum(map(len, reads))))
         return underway
-
-    def states(self, pack: Pack, reads: list[list[int]]) -> torch.Tensor:
-        """As `TreeScorer.states`."""
-        found = super().states(pack, reads)
-        self.kept.append((pack.conversations, found))
-        return found
 
     def packs(self, sequences: list[tuple[int, ...]]) -> list[tuple[Pack, list[list[int]]]]:
         """The packs of these conversations, and what is read in each."""
@@ -76,18 +68,14 @@ class Subject:
     def check(self, tree: ObservedScorer, sequences: list[tuple[int, ...]]) -> dict:
         """What the check at loading makes of a scorer by one pack of these, and the two numbers that it goes by.
 
-        `off` is the largest distance of a hidden state from the one that the conversation has alone, in sizes of that;
-        `control_off` is the same where the pack is no tree (skywork_rb_plugin/scoring/choice.py).
+        `off` and `control_off` are `choice.deviations`.
         """
         padded = self.padded()
         alone = [padded.states(ids) for ids in sequences]
-        tree.kept.clear()
-        mistake = choice._mistake(tree, sequences, alone)
-        found = {"wrong": mistake} if mistake else {}
-        for name, (conversations, states) in zip(("off", "control_off"), tree.kept, strict=False):
-            right = torch.cat([alone[i] for i in conversations]).float()
-            found[name] = ((states - right).norm(dim=-1) / right.norm(dim=-1)).max().item()
-        return found
+        if mistake := choice._mistake(tree, sequences, alone):
+            return {"wrong": mistake}
+        off, control_off = choice.deviations(tree, sequences, alone)
+        return {"off": off, "control_off": control_off}
 
 
 def scores_of(scorer: TreeScorer | PaddedScorer, conversations) -> dict[int, float]:

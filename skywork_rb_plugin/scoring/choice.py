@@ -121,26 +121,43 @@ def _check_head(padded: PaddedScorer, expected: list[float], states: list[torch.
             raise UserError(f"its hidden states give a short conversation the reward {ours}, the model itself {own}")
 
 
-def _mistake(tree: TreeScorer, sequences: list[Sequence[int]], expected: list[torch.Tensor]) -> str | None:
-    """What is wrong with a scorer, or None: it fails, or its hidden states differ by more than rounding explains.
+def deviations(tree: TreeScorer, sequences: list[Sequence[int]], expected: list[torch.Tensor]) -> tuple[float, float]:
+    """How far the hidden states that the head reads are off in one tree of some conversations, and under no tree at all.
 
     Rounding goes by the model: its depth, its weights, its kernels. So what a mistake would do to this model is measured
-    beside it, with the same pack under a plain causal mask, where each token sees the conversations before it too. Right
-    trees were off by at most 0.07 of that in half precision and 4e-6 in float32, wrong ones by about 1 (192 random
-    models each, of four families: docs/performance.md). A reward is a sum that cancels, and tells less.
+    beside it, with the same pack under a plain causal mask, where each token sees the conversations before it too.
+
+    Args:
+        tree: the scorer.
+        sequences: token ids of the conversations.
+        expected: the hidden states of each when it is alone, (reads, hidden size).
+
+    Returns:
+        The largest distance from what is expected, in sizes of that: in a tree, and under the causal mask.
     """
     [pack] = pack_conversations(dict(enumerate(sequences)), sum(map(len, sequences)))
     causal = dataclasses.replace(pack, subtree_ends=np.full_like(pack.subtree_ends, len(pack)))
     reads = [tree.head.reads(ids) for ids in pack.sequences]
     right = torch.cat([expected[i] for i in pack.conversations]).float()
+    size = right.norm(dim=-1).clamp_min(torch.finfo(torch.float32).tiny)
+    off, control_off = (
+        ((tree.states(one, reads).to(right.device) - right).norm(dim=-1) / size).max().item() for one in (pack, causal)
+    )
+    return off, control_off
+
+
+def _mistake(tree: TreeScorer, sequences: list[Sequence[int]], expected: list[torch.Tensor]) -> str | None:
+    """What is wrong with a scorer, or None: it fails, or its hidden states differ by more than rounding explains.
+
+    Right trees were off by at most 0.07 of the control in half precision and 4e-6 in float32, wrong ones by about 1 (192
+    random models each, of four families: docs/performance.md). A reward is a sum that cancels, and tells less.
+    """
     try:
-        found, control = (tree.states(one, reads).to(right.device) for one in (pack, causal))
+        off, control_off = deviations(tree, sequences, expected)
     except UserError:
         raise
     except Exception as error:
         return _line(error)
-    size = right.norm(dim=-1).clamp_min(torch.finfo(torch.float32).tiny)
-    off, control_off = (((one - right).norm(dim=-1) / size).max().item() for one in (found, control))
     exact = torch.finfo(tree.autocast or tree.model.dtype).eps < 1e-6
     if not off <= (1e-3 if exact else 1 / 3) * control_off + 1e-6:
         return f"hidden states off by {off:.1e} of their size, by {control_off:.1e} where no tree is heeded at all"
