@@ -66,16 +66,12 @@ class Subject:
         return ObservedScorer(self.model, head, attention, budget, self.device, compiled=compiled)
 
     def check(self, tree: ObservedScorer, sequences: list[tuple[int, ...]]) -> dict:
-        """What the check at loading makes of a scorer by one pack of these, and the two numbers that it goes by.
-
-        `off` and `control_off` are `choice.deviations`.
-        """
+        """What the check at loading makes of a scorer by one pack of these, and the numbers that it goes by."""
         padded = self.padded()
         alone = [padded.states(ids) for ids in sequences]
         if mistake := choice._mistake(tree, sequences, alone):
             return {"wrong": mistake}
-        off, control_off = choice.deviations(tree, sequences, alone)
-        return {"off": off, "control_off": control_off}
+        return {f"off, {name}": off for name, off in choice.deviations(tree, sequences, alone).items()}
 
 
 def scores_of(scorer: TreeScorer | PaddedScorer, conversations) -> dict[int, float]:

@@ -77,6 +77,39 @@ def test_rounding_is_told_from_mistakes(tmp_path, dtype, all_before, monkeypatch
     assert attentions("tree") == {"prefix_tree"}
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_model_that_makes_its_own_positions_is_found_out(tmp_path, monkeypatch, caplog, dtype):
+    """Whatever attention it has: its tokens would be where the pack has them, not where their conversations do."""
+    caplog.set_level("INFO", logger="lm_eval")
+    folder = make_model(tmp_path)
+    forward = transformers.LlamaModel.forward
+
+    def by_itself(self, *args, position_ids=None, **kwargs):
+        return forward(self, *args, **kwargs)
+
+    monkeypatch.setattr(transformers.LlamaModel, "forward", by_itself)
+    model = HFReward(folder, dtype=dtype, **CPU)
+    assert model.scorer.name == "padded"
+    assert "prefix_tree: the model makes positions of its own: other position_ids change nothing" in caplog.text
+
+
+@pytest.mark.parametrize("attention", ["prefix_tree", "eager"])
+def test_values_of_another_size_than_keys(tmp_path, attention):
+    """DeepSeek's attention has values that are smaller than its queries."""
+    shape = {"q_lora_rank": 16, "kv_lora_rank": 16, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_head_dim": 12}
+    experts = {
+        "n_routed_experts": 4,
+        "num_experts_per_tok": 2,
+        "n_group": 1,
+        "topk_group": 1,
+        "first_k_dense_replace": 1,
+    }
+    folder = family_of("DeepseekV3", tmp_path, **shape, **experts, num_key_value_heads=4, moe_intermediate_size=16)
+    expected = scores(HFReward(folder, scoring="padded", **CPU), rows())
+    model = HFReward(folder, scoring="tree", attn_implementation=attention, **CPU)
+    assert scores(model, rows()) == pytest.approx(expected, abs=1e-5)
+
+
 def test_a_head_that_the_model_itself_does_not_use_is_found_out(tmp_path, monkeypatch, caplog):
     """A model whose own forward makes something else of its logit is scored by that forward."""
     caplog.set_level("INFO", logger="lm_eval")

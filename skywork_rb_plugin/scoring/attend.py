@@ -24,8 +24,9 @@ _APART = {"isolate_recompiles": True} if "isolate_recompiles" in inspect.signatu
 def compiled_apart(function: Callable, dynamic: bool = False) -> Callable:
     """The function, compiled for one model: what others compile of it does not count.
 
-    Compiled for each shape it meets, what can't be compiled as a whole is an error, never slow in silence. If `dynamic`,
-    for all shapes at once, in parts around what can't be.
+    Compiled for each shape it meets, what can't be compiled as a whole is an error, never slow in silence; so is, with a
+    torch that can't count apart, the ninth shape of a process. If `dynamic`, for all shapes at once, in parts around what
+    can't be compiled.
     """
     return torch.compile(function, dynamic=dynamic, fullgraph=not dynamic, **_APART)
 
@@ -48,7 +49,7 @@ def attend_by_blocks(
         module: the attention layer.
         query: (1, heads, tokens, size per head).
         key: (1, key-value heads, tokens, size per head).
-        value: (1, key-value heads, tokens, size per head).
+        value: (1, key-value heads, tokens, size per head of values).
         attention_mask: not used.
         scaling: factor of the logits; default: 1 / sqrt(size per head).
         softcap: logits become `softcap * tanh(logits / softcap)` (transformers, models/gemma2/modeling_gemma2.py).
@@ -56,7 +57,7 @@ def attend_by_blocks(
         kwargs: what other attention functions take.
 
     Returns:
-        (1, tokens, heads, size per head), and no weights.
+        (1, tokens, heads, size per head of values), and no weights.
 
     Raises:
         NotImplementedError: the model's attention needs more than this.
@@ -66,12 +67,12 @@ def attend_by_blocks(
     groups = key.shape[1]
     attend = _soft_capped(softcap) if softcap is not None else scaled_dot_product_attention
     scaling = width**-0.5 if scaling is None else scaling
-    attended = query.new_empty(tokens, heads, width)
+    attended = query.new_empty(tokens, heads, value.shape[-1])
     for block in prefix_tree.key_blocks(module.layer_idx, heads // groups, query.dtype):
         # the heads that share keys become one head with more queries: no key is copied for each of them
         queries = query[:, :, block.queries].reshape(1, groups, -1, width)
         some = attend(queries, key[:, :, block.keys], value[:, :, block.keys], attn_mask=block.mask, scale=scaling)
-        attended[block.queries] = some.reshape(heads, -1, width).transpose(0, 1)
+        attended[block.queries] = some.reshape(heads, -1, value.shape[-1]).transpose(0, 1)
     return attended[None], None
 
 
@@ -104,7 +105,7 @@ def attend_by_flex(
         kwargs: what other attention functions take.
 
     Returns:
-        (1, tokens, heads, size per head), and no weights.
+        (1, tokens, heads, size per head of values), and no weights.
 
     Raises:
         NotImplementedError: the model's attention needs more than this.
