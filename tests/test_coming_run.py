@@ -132,6 +132,7 @@ def test_fewer_documents_than_processes_is_one_line(tmp_path, task_manager, monk
     """In every process, before they wait for each other; a model shared by all is one."""
     task = preference_task([{**ROWS[0], "prompt": str(i)} for i in range(5)], tmp_path)
     monkeypatch.setenv("WORLD_SIZE", str(count + 1))
+    monkeypatch.setenv("LOCAL_RANK", "0")
     with pytest.raises(UserError, match=f"task mine: found {count} documents for {count + 1} processes, expected at"):
         evaluate([task], task_manager, **options)
     with pytest.raises(UserError, match=NO_MODEL):

@@ -65,9 +65,9 @@ def check_cache(run: Mapping | None, processes: int = 1) -> None:
         UserError: it can't be used.
     """
     if run is not None and run.get("use_cache"):
-        # those that share one model have one rank, and are told apart by another number
-        number = os.environ.get("RANK" if processes > 1 else "LOCAL_RANK", "0")
-        check_file(f"{run['use_cache']}_rank{number}.db")
+        # as the harness does it: those that share one model have one rank, and are told apart by another number
+        rank = int(os.environ.get("RANK", "0")) if processes > 1 else 0
+        check_file(f"{run['use_cache']}_rank{rank or int(os.environ.get('LOCAL_RANK', '0'))}.db")
 
 
 def _documents(name: str, task: object, run: Mapping) -> int:

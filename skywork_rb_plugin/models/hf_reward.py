@@ -122,8 +122,12 @@ class HFReward(RewardLM, HFLM):
 
     @classmethod
     def processes(cls, options: Mapping[str, object]) -> int:
-        """How many share the documents: all that `torchrun` or `accelerate launch` started, unless they share the model."""
-        return 1 if options.get("tp_plan") else processes.started()
+        """How many share the documents: all that `torchrun` or `accelerate launch` started.
+
+        1 where they share the model, and for one that came loaded, which the host leaves to the caller.
+        """
+        loaded = isinstance(options.get("pretrained"), torch.nn.Module)
+        return 1 if loaded or options.get("tp_plan") else processes.started()
 
     def find_head(self, pad_id: int | None) -> Head | None:
         """The head that reads the loaded model; None if its rewards can only be its own logits.
@@ -144,11 +148,11 @@ class HFReward(RewardLM, HFLM):
         shown = ", ".join(f"{key}={value}" for key, value in options.items() if isinstance(value, (str, int)))
         if self._scoring != "padded" and options.get("attn_implementation") in OURS:  # nothing to load with
             options.pop("attn_implementation")
-        if device == "cpu" and isinstance(pretrained, str) and self.processes(options) > 1:
-            processes.join_on_cpu()
         if options.get("tokenizer") is not None and not isinstance(options["tokenizer"], str):
             options["tokenizer"] = copy.deepcopy(options["tokenizer"])  # the host gives it a pad token
         try:
+            if device == "cpu" and self.processes({**options, "pretrained": pretrained}) > 1:
+                processes.join_on_cpu()
             super().__init__(pretrained, device=device, **options)
         except UserError:
             raise
