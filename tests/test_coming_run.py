@@ -3,7 +3,10 @@
 import pytest
 from conftest import preference_task, write_rows
 from lm_eval import simple_evaluate
+from lm_eval.api.registry import get_model, register_model
 from lm_eval.api.task import ConfigurableTask
+from scripted import ScriptedLM
+from test_judge import judge_task
 
 from skywork_rb_plugin import HFReward, JudgeTask, UserError, WeightedGroup
 from skywork_rb_plugin.host import coming_evaluation
@@ -152,6 +155,22 @@ def test_what_loading_a_task_logs_is_logged_once(tmp_path, task_manager, caplog)
 
 def test_a_model_made_elsewhere_checks_no_tasks():
     """By a harness of another kind, or by hand: nothing is known of a run."""
-    assert coming_evaluation() is None
+    assert coming_evaluation(HFReward) is None
     model = HFReward.create_from_arg_string("pretrained=demo,device=cpu", {"device": "cuda:99", "batch_size": None})
     assert str(model.device) == "cpu"
+
+
+class BestOfTwo(ScriptedLM):
+    """Writes text, and has a reward model to choose by."""
+
+    def __init__(self, **options):
+        super().__init__(lambda _: "[[A]]")
+        self.reward = get_model("hf-reward").create_from_arg_obj({"pretrained": "demo", "device": "cpu"})
+
+
+def test_a_reward_model_inside_another_model_checks_no_tasks(tmp_path, task_manager):
+    """The run's tasks are the other's, which writes the text that they ask for."""
+    register_model("best-of-two")(BestOfTwo)
+    for model in ("best-of-two", BestOfTwo()):
+        results = evaluate([judge_task(tmp_path)], task_manager, model=model, bootstrap_iters=0)
+        assert results["results"]["mine"]["acc,none"] == 0.5

@@ -89,8 +89,7 @@ class RewardLM(LM):
             progress: whether to show a bar when it takes more than a few seconds.
 
         Raises:
-            UserError: these are no conversations, or one is neither, the chat template refuses it, its reward is not finite, or memory runs
-                out.
+            UserError: one is no conversation, the chat template refuses it, its reward is not finite, or memory runs out.
         """
         whole = []
         if not isinstance(conversations, Iterable):
@@ -179,7 +178,7 @@ class RewardLM(LM):
         flags = {key: value for key, value in (additional_config or {}).items() if value is not None}
         options = {**flags, **arg_dict}
         cls.check_options(options)
-        run, processes = coming_evaluation(), cls.processes(options)
+        run, processes = coming_evaluation(cls), cls.processes(options)
         check_cache(run, processes)
         check_tasks(run, processes)
         return super().create_from_arg_obj(options)
