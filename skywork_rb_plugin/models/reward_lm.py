@@ -280,7 +280,8 @@ class RewardLM(LM):
         """
         self._database = cache_hook.dbdict
         if self._database is not None:
-            check_file(self._database.filename)
+            # a run's own was read before its model was loaded
+            check_file(self._database.filename, again=False)
             with score_cache.in_use(self._database):
                 score_cache.claim(self._database, self.fingerprint())
         super().set_cache_hook(cache_hook)
