@@ -1,5 +1,7 @@
 """What is wrong with a run's tasks is told before its model is loaded: a model folder that is not there shows the order."""
 
+import logging
+
 import pytest
 from conftest import preference_task, write_rows
 from lm_eval import simple_evaluate
@@ -8,8 +10,8 @@ from lm_eval.api.task import ConfigurableTask
 from scripted import ScriptedLM
 from test_judge import judge_task
 
-from skywork_rb_plugin import HFReward, JudgeTask, UserError, WeightedGroup
-from skywork_rb_plugin.host import coming_evaluation
+from skywork_rb_plugin import HFReward, JudgeTask, UserError, WeightedGroup, host
+from skywork_rb_plugin.host import TaskManager, coming_evaluation
 from skywork_rb_plugin.models.coming_run import check_tasks
 
 ABSENT = {"pretrained": "/no/such/folder", "device": "cpu"}
@@ -46,8 +48,6 @@ def test_a_task_of_ours_is_loaded_before_the_model(tmp_path, task_manager, setti
 
 def test_tasks_are_found_by_path_tag_and_stock_group(tmp_path, monkeypatch):
     """However `--tasks` names them; by the class that a YAML's function gives, also one derived from ours."""
-    from skywork_rb_plugin.host import TaskManager
-
     (tmp_path / "derived.py").write_text(
         "import skywork_rb_plugin\nclass Mine(skywork_rb_plugin.PreferenceTask): ...\n"
     )
@@ -64,6 +64,15 @@ def test_tasks_are_found_by_path_tag_and_stock_group(tmp_path, monkeypatch):
             evaluate([name], manager)
     with pytest.raises(KeyError, match="'absent' is not a registered task"):
         evaluate(["absent"], manager)
+
+
+def test_groups_that_contain_each_other_are_one_line(tmp_path):
+    """The harness follows them until Python stops it."""
+    for name, member in (("outer", "one"), ("one", "two"), ("two", "one")):
+        (tmp_path / f"{name}.yaml").write_text(f"group: {name}\ntask: [{member}]\n")
+    manager = TaskManager(include_path=str(tmp_path), include_defaults=False)
+    with pytest.raises(UserError, match=r"found a group that contains itself \(one -> two -> one\), expected an end"):
+        evaluate(["outer"], manager)
 
 
 def test_other_tasks_are_only_asked_what_they_want_of_a_model(task_manager):
@@ -151,6 +160,15 @@ def test_what_loading_a_task_logs_is_logged_once(tmp_path, task_manager, caplog)
     assert results["n-samples"]["mine"] == {"original": 1, "effective": 1}
     assert caplog.text.count("mine has 1 rows where the published benchmark has 5") == 1
     assert caplog.text.count(f"Preference rows come from the json files {tmp_path}") == 1
+
+
+def test_what_was_logged_once_before_is_not_logged_again(tmp_path, task_manager, caplog):
+    """In another run of the same process, whose tasks say nothing new."""
+    caplog.set_level("WARNING", logger="lm_eval")
+    host.warning_once(logging.getLogger("lm_eval"), "said before")
+    check_tasks({"tasks": [preference_task(ROWS, tmp_path)], "task_manager": task_manager})
+    host.warning_once(logging.getLogger("lm_eval"), "said before")
+    assert caplog.text.count("said before") == 1
 
 
 def test_a_model_made_elsewhere_checks_no_tasks():
