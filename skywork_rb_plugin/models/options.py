@@ -99,10 +99,8 @@ def _ropes_by_length(config: transformers.PretrainedConfig) -> list[str]:
     """Kinds of rotary positions that go by `max_position_embeddings` (transformers, modeling_rope_utils.py)."""
     text = config.get_text_config()
     ropes = getattr(text, "rope_parameters", None) or getattr(text, "rope_scaling", None) or {}
-    each = [
-        ropes,
-        *(rope for rope in ropes.values() if isinstance(rope, Mapping)),
-    ]  # one, or one for each kind of layer
+    # one, or one for each kind of layer
+    each = [ropes, *(rope for rope in ropes.values() if isinstance(rope, Mapping))]
     return sorted({"dynamic", "longrope", "yarn"} & {rope.get("rope_type", rope.get("type")) for rope in each})
 
 
