@@ -35,6 +35,7 @@ _PLACES = {
     "apply_template": ("lm_eval.config.templates", "lm_eval.utils"),
     "cli_evaluate": ("lm_eval.__main__",),
     "filter_registry": ("lm_eval.filters",),
+    "get_model": ("lm_eval.api.registry",),
     "get_sample_size": ("lm_eval.evaluator_utils",),
     "info_once": ("lm_eval.utils",),
     "load_yaml": ("lm_eval.tasks._yaml_loader",),
@@ -56,17 +57,20 @@ def discovered_models() -> set[str]:
     return set(importlib.metadata.entry_points(group="lm_eval.models").names)
 
 
-def coming_evaluation() -> dict[str, object] | None:
-    """What `simple_evaluate` was asked, by the names of its arguments, where it is just making a model.
+def coming_evaluation(made: type) -> dict[str, object] | None:
+    """What `simple_evaluate` was asked, by the names of its arguments, where it is just making a model of a class.
 
-    It makes the model first and tells it nothing of the run. None where no `simple_evaluate` is among the callers.
+    It makes the model first and tells it nothing of the run. None where no `simple_evaluate` is among the callers, or
+    one whose model is another: that may have a model of this class as a part.
     """
     evaluator = sys.modules.get("lm_eval.evaluator")
     frame = inspect.currentframe()
     try:
         while frame is not None and evaluator is not None:
             if frame.f_code.co_name == "simple_evaluate" and frame.f_globals is vars(evaluator):
-                return dict(frame.f_locals)
+                run = dict(frame.f_locals)
+                is_made = isinstance(run["model"], str) and __getattr__("get_model")(run["model"]) is made
+                return run if is_made else None
             frame = frame.f_back
         return None
     finally:

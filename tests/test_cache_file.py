@@ -1,5 +1,6 @@
 """A file that `--use_cache` names and that can't be used: one line that names it, before the model is loaded."""
 
+import contextlib
 import os
 import pickle
 import resource
@@ -15,6 +16,7 @@ from rewards import load, requests, user
 from sqlitedict import SqliteDict
 
 from skywork_rb_plugin import UserError
+from skywork_rb_plugin.models import cache_file
 from skywork_rb_plugin.models.cache_file import check_file
 
 ROWS = [{"prompt": f"Question {i}?", "chosen": f"long answer {i}", "rejected": "short"} for i in range(300)]
@@ -126,6 +128,38 @@ def test_rows_are_looked_at_where_the_model_came_first(models, filled, tmp_path)
     with_row(b"no pickle")(file)
     with pytest.raises(UserError, match=r"has an entry '\w+' that is no answer of a reward model"):
         CachingLM(load(models["llama-3.1"]), str(file))
+
+
+def test_a_file_that_has_not_changed_is_read_once(models, filled, tmp_path, monkeypatch):
+    """A million answers take seconds: they are read before the model is loaded, and again only if something was written."""
+    file, model = tmp_path / "cache.db", load(models["llama-3.1"])
+    file.write_bytes(filled)
+    read = []
+    monkeypatch.setattr(cache_file, "_no_answer", lambda *entry: read.append(entry))
+    for times in (1, 2):
+        check_file(str(file))
+        CachingLM(model, str(file))
+        assert len(read) == times * 402
+    monkeypatch.undo()
+    check_file(str(file))
+    with_row(b"no pickle")(file)
+    os.utime(file, ns=(0, 0))  # whatever the clock's ticks
+    with pytest.raises(UserError, match=r"has an entry '\w+' that is no answer of a reward model"):
+        CachingLM(model, str(file))
+
+
+def test_a_file_that_another_run_uses_is_told_as_such(filled, tmp_path, monkeypatch):
+    """There is room, and it can be written."""
+    file = tmp_path / "cache.db"
+    file.write_bytes(filled)
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *args, **options: connect(*args, **{**options, "timeout": 0.1}))
+    with contextlib.closing(connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(
+            UserError, match=r"^can't write the cache .*\(database is locked\); another run uses the file: wait"
+        ):
+            check_file(str(file))
 
 
 def test_an_empty_file_is_a_new_cache(tmp_path, task_manager):

@@ -1,12 +1,17 @@
 """What is wrong with a run's tasks is told before its model is loaded: a model folder that is not there shows the order."""
 
+import logging
+
 import pytest
 from conftest import preference_task, write_rows
 from lm_eval import simple_evaluate
+from lm_eval.api.registry import get_model, register_model
 from lm_eval.api.task import ConfigurableTask
+from scripted import ScriptedLM
+from test_judge import judge_task
 
-from skywork_rb_plugin import HFReward, JudgeTask, UserError, WeightedGroup
-from skywork_rb_plugin.host import coming_evaluation
+from skywork_rb_plugin import HFReward, JudgeTask, UserError, WeightedGroup, host
+from skywork_rb_plugin.host import TaskManager, coming_evaluation
 from skywork_rb_plugin.models.coming_run import check_tasks
 
 ABSENT = {"pretrained": "/no/such/folder", "device": "cpu"}
@@ -43,8 +48,6 @@ def test_a_task_of_ours_is_loaded_before_the_model(tmp_path, task_manager, setti
 
 def test_tasks_are_found_by_path_tag_and_stock_group(tmp_path, monkeypatch):
     """However `--tasks` names them; by the class that a YAML's function gives, also one derived from ours."""
-    from skywork_rb_plugin.host import TaskManager
-
     (tmp_path / "derived.py").write_text(
         "import skywork_rb_plugin\nclass Mine(skywork_rb_plugin.PreferenceTask): ...\n"
     )
@@ -61,6 +64,15 @@ def test_tasks_are_found_by_path_tag_and_stock_group(tmp_path, monkeypatch):
             evaluate([name], manager)
     with pytest.raises(KeyError, match="'absent' is not a registered task"):
         evaluate(["absent"], manager)
+
+
+def test_groups_that_contain_each_other_are_one_line(tmp_path):
+    """The harness follows them until Python stops it."""
+    for name, member in (("outer", "one"), ("one", "two"), ("two", "one")):
+        (tmp_path / f"{name}.yaml").write_text(f"group: {name}\ntask: [{member}]\n")
+    manager = TaskManager(include_path=str(tmp_path), include_defaults=False)
+    with pytest.raises(UserError, match=r"found a group that contains itself \(one -> two -> one\), expected an end"):
+        evaluate(["outer"], manager)
 
 
 def test_other_tasks_are_only_asked_what_they_want_of_a_model(task_manager):
@@ -132,6 +144,7 @@ def test_fewer_documents_than_processes_is_one_line(tmp_path, task_manager, monk
     """In every process, before they wait for each other; a model shared by all is one."""
     task = preference_task([{**ROWS[0], "prompt": str(i)} for i in range(5)], tmp_path)
     monkeypatch.setenv("WORLD_SIZE", str(count + 1))
+    monkeypatch.setenv("LOCAL_RANK", "0")
     with pytest.raises(UserError, match=f"task mine: found {count} documents for {count + 1} processes, expected at"):
         evaluate([task], task_manager, **options)
     with pytest.raises(UserError, match=NO_MODEL):
@@ -149,8 +162,33 @@ def test_what_loading_a_task_logs_is_logged_once(tmp_path, task_manager, caplog)
     assert caplog.text.count(f"Preference rows come from the json files {tmp_path}") == 1
 
 
+def test_what_was_logged_once_before_is_not_logged_again(tmp_path, task_manager, caplog):
+    """In another run of the same process, whose tasks say nothing new."""
+    caplog.set_level("WARNING", logger="lm_eval")
+    host.warning_once(logging.getLogger("lm_eval"), "said before")
+    check_tasks({"tasks": [preference_task(ROWS, tmp_path)], "task_manager": task_manager})
+    host.warning_once(logging.getLogger("lm_eval"), "said before")
+    assert caplog.text.count("said before") == 1
+
+
 def test_a_model_made_elsewhere_checks_no_tasks():
     """By a harness of another kind, or by hand: nothing is known of a run."""
-    assert coming_evaluation() is None
+    assert coming_evaluation(HFReward) is None
     model = HFReward.create_from_arg_string("pretrained=demo,device=cpu", {"device": "cuda:99", "batch_size": None})
     assert str(model.device) == "cpu"
+
+
+class BestOfTwo(ScriptedLM):
+    """Writes text, and has a reward model to choose by."""
+
+    def __init__(self, **options):
+        super().__init__(lambda _: "[[A]]")
+        self.reward = get_model("hf-reward").create_from_arg_obj({"pretrained": "demo", "device": "cpu"})
+
+
+def test_a_reward_model_inside_another_model_checks_no_tasks(tmp_path, task_manager):
+    """The run's tasks are the other's, which writes the text that they ask for."""
+    register_model("best-of-two")(BestOfTwo)
+    for model in ("best-of-two", BestOfTwo()):
+        results = evaluate([judge_task(tmp_path)], task_manager, model=model, bootstrap_iters=0)
+        assert results["results"]["mine"]["acc,none"] == 0.5

@@ -233,6 +233,10 @@ def test_pad_token_that_no_text_contains(tmp_path, models):
         ({"no_such_option": 9}, r"could not load .* with no_such_option=9 on cpu: TypeError: .*no_such_option"),
         ({"max_length": 0}, r"found max_length=0, expected a whole number of tokens above 0"),
         ({"max_length": -1}, r"found max_length=-1, expected a whole number of tokens above 0"),
+        (
+            {"max_position_embeddings": "2k"},
+            r"found max_position_embeddings='2k', expected a whole number of tokens above",
+        ),
         ({"max_length": "2k"}, r"found max_length='2k', expected a whole number of tokens above 0"),
         ({"chat_template": 5}, r"found chat_template=5, expected a Jinja file or the name of a template"),
         ({"chat_template_args": "foo"}, r"found chat_template_args='foo', expected names and values"),

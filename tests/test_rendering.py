@@ -100,10 +100,25 @@ def test_a_length_beyond_the_model_s_positions_is_refused(models, tmp_path):
     loaded = transformers.AutoModelForSequenceClassification.from_pretrained(models["llama-3.1"])
     with pytest.raises(UserError, match="expected at most 512, the length that LlamaForSequenceClassification states"):
         HFReward(pretrained=loaded, tokenizer=make_tokenizer(), max_length=513)
+    given = HFReward(pretrained=loaded, tokenizer=make_tokenizer(), max_length=513, max_position_embeddings=513)
+    assert (given.renderer.max_length, loaded.config.max_position_embeddings) == (513, 512)
     folder = shutil.copytree(models["llama-3.1"], tmp_path / "m")
     (folder / "model.safetensors").unlink()
     with pytest.raises(UserError, match="found max_length=513, expected at most 512"):
         load(folder, max_length=513)
+
+
+def test_another_length_is_no_advice_without_a_word_on_positions_that_go_by_it(models, tmp_path):
+    """Rotary positions of some kinds are scaled by the length that the config states: other scores for everything."""
+    for kind in ("yarn", "dynamic"):
+        rope = {"rope_type": kind, "factor": 2.0, "rope_theta": 10000.0, "original_max_position_embeddings": 256}
+        folder = make_model(tmp_path / kind, rope_parameters=rope)
+        with pytest.raises(
+            UserError, match=rf"in --model_args \(which changes its rotary positions, of the kind {kind}, and so all"
+        ):
+            load(folder, max_length=10**9)
+    with pytest.raises(UserError, match=r"beside it in --model_args$"):
+        load(models["llama-3.1"], max_length=513)
 
 
 def test_a_model_that_would_see_the_same_of_two_responses_is_refused(models, tmp_path, caplog):

@@ -8,14 +8,21 @@ from pathlib import Path
 
 from skywork_rb_plugin.conversations import Reward
 from skywork_rb_plugin.errors import UserError
-from skywork_rb_plugin.models.score_cache import OWN_KEYS
+from skywork_rb_plugin.models.score_cache import OWN_KEYS, remedy
 
 # the host's, by way of sqlitedict
 _TABLE = "unnamed"
 
+# by path: size in bytes and time of the last change, in nanoseconds, of files as they were found fine
+_found_fine: dict[str, tuple[int, int]] = {}
 
-def check_file(path: str) -> None:
+
+def check_file(path: str, again: bool = True) -> None:
     """Refuse a file that the host could not use, or should not: 100,000 answers are read in half a second.
+
+    Args:
+        path: of the file, which is made if it is not there.
+        again: whether to read the answers also where the file has not changed since they were found fine.
 
     Raises:
         UserError: it is damaged or another program's, or holds something else than answers, or can't be written.
@@ -25,20 +32,26 @@ def check_file(path: str) -> None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)  # as the host does
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
             connection.text_factory = bytes
-            if found := _fault(connection):
+            is_known = not again and _found_fine.get(path) == _state(path)
+            if not is_known and (found := _fault(connection)):
                 raise UserError(f"the cache {path} {found}; {keep_apart}")
             # the host's own first write, and one that needs a journal beside the file
             connection.execute("BEGIN IMMEDIATE")
             connection.execute(f"CREATE TABLE IF NOT EXISTS {_TABLE} (key TEXT PRIMARY KEY, value BLOB)")
             connection.execute("PRAGMA user_version = 0")
             connection.execute("COMMIT")
+        _found_fine[path] = _state(path)
     except (OSError, sqlite3.OperationalError) as error:
         raise UserError(
-            f"can't write the cache {path} ({error}); make room or make it and its folder writable, or give another "
-            "--use_cache path"
+            f"can't write the cache {path} ({error}); {remedy(error)}, or give another --use_cache path"
         ) from error
     except sqlite3.DatabaseError as error:
         raise UserError(f"the cache {path} is damaged or no cache ({error}); {keep_apart}") from error
+
+
+def _state(path: str) -> tuple[int, int]:
+    stat = Path(path).stat()
+    return stat.st_size, stat.st_mtime_ns
 
 
 def _fault(connection: sqlite3.Connection) -> str | None:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 _SAMPLES, _SAMPLE_BYTES = 64, 65536
 _CONFIGS = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+_NEVER_EMPTY = ("config.json", "tokenizer.json")
 _MODEL_FILES = {".safetensors", ".bin", ".pt", ".gguf", ".json", ".model", ".jinja", ".txt", ".py"}
 
 
@@ -69,6 +70,6 @@ def damaged_file(folder: str | Path) -> str | None:
             content = json.loads(text) if text is not None and file.suffix == ".json" else {"text": text}
         except ValueError as error:
             return f"{file} ({type(error).__name__}: {' '.join(str(error).split())[:100]})"
-        if not isinstance(content, dict) or not content:
+        if not isinstance(content, dict) or (not content and file.name in _NEVER_EMPTY):
             return f"{file} (found {text[:20]!r}, expected a JSON object with entries)"
     return None

@@ -65,9 +65,9 @@ def check_cache(run: Mapping | None, processes: int = 1) -> None:
         UserError: it can't be used.
     """
     if run is not None and run.get("use_cache"):
-        # those that share one model have one rank, and are told apart by another number
-        number = os.environ.get("RANK" if processes > 1 else "LOCAL_RANK", "0")
-        check_file(f"{run['use_cache']}_rank{number}.db")
+        # as the harness does it: those that share one model have one rank, and are told apart by another number
+        rank = int(os.environ.get("RANK", "0")) if processes > 1 else 0
+        check_file(f"{run['use_cache']}_rank{rank or int(os.environ.get('LOCAL_RANK', '0'))}.db")
 
 
 def _documents(name: str, task: object, run: Mapping) -> int:
@@ -90,24 +90,39 @@ def _manager_of_ours(run: Mapping):
 def _quiet() -> Iterator[None]:
     """Leave it to the second loading to log, also what is logged once in a process."""
     logger = logging.getLogger("lm_eval")
-    level = logger.level
+    level, once = logger.level, (host.info_once, host.warning_once)
+    said_before = [log.cache_info().currsize for log in once]
     logger.setLevel(logging.ERROR)
     try:
         yield
     finally:
         logger.setLevel(level)
-        host.info_once.cache_clear()
-        host.warning_once.cache_clear()
+        for log, count in zip(once, said_before, strict=True):
+            if log.cache_info().currsize > count:  # what was said before is said again then
+                log.cache_clear()
 
 
-def _leaves(task: object, index: Mapping, kind: str | None = None) -> Iterator[tuple[str, object, str | None]]:
+def _leaves(
+    task: object, index: Mapping, kind: str | None = None, above: tuple[str, ...] = ()
+) -> Iterator[tuple[str, object, str | None]]:
     """The name, the class where it is yet to be made, and the kind of requests of each task that `task` stands for.
 
     Args:
         task: an item of the run's tasks, or of a stock group's list.
         index: the TaskManager's.
         kind: the `output_type` that a group gives to its tasks.
+        above: the names of the groups that it is in.
+
+    Raises:
+        UserError: a group contains itself, which the harness would follow without end.
     """
+    if isinstance(task, str):
+        if task in above:
+            path = " -> ".join([*above[above.index(task) :], task])
+            raise UserError(
+                f"found a group that contains itself ({path}), expected an end; take one out of a `task:` list"
+            )
+        above = (*above, task)
     if isinstance(task, host.Task):
         yield task.task_name, None, task.OUTPUT_TYPE
         return
@@ -133,7 +148,7 @@ def _leaves(task: object, index: Mapping, kind: str | None = None) -> Iterator[t
         if not children and listed:
             yield listed, config.get("class"), kind
     for child in children:
-        yield from _leaves(child, index, kind)
+        yield from _leaves(child, index, kind, above)
 
 
 def _is_ours(made_by: object) -> bool:

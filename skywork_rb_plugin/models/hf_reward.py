@@ -19,7 +19,7 @@ from skywork_rb_plugin.heads.pooling import PadRule, pad_id_for_pooling, pooled_
 from skywork_rb_plugin.heads.sequence_classification import CheckedLoader, check_labels, head_name, standard_head
 from skywork_rb_plugin.host import HFLM, resolve_max_length
 from skywork_rb_plugin.models import checkpoints, processes
-from skywork_rb_plugin.models.options import check_length, check_names, check_values, device_for
+from skywork_rb_plugin.models.options import check_length, check_names, check_values, device_for, plain, shown
 from skywork_rb_plugin.models.rendering import PROBES, Rendered, Renderer
 from skywork_rb_plugin.models.reward_lm import RewardLM
 from skywork_rb_plugin.scoring.attention import OURS, attention_for
@@ -78,10 +78,12 @@ class HFReward(RewardLM, HFLM):
         pretrained = os.fspath(pretrained) if isinstance(pretrained, os.PathLike) else pretrained
         self._name = pretrained if isinstance(pretrained, str) else type(pretrained).__name__
         self._scoring, self._pad_rule = scoring, pad_rule
+        kwargs, tokens_per_pack = {key: plain(value) for key, value in kwargs.items()}, plain(tokens_per_pack)
         self._files = {key: value for key, value in kwargs.items() if key in _FILE_OPTIONS}
         requested, self._wanted_length = kwargs.get("attn_implementation"), kwargs.get("max_length")
         if isinstance(pretrained, transformers.PreTrainedModel):
-            check_length(self._wanted_length, resolve_max_length(pretrained.config, default=0), self._name)
+            own = kwargs.get("max_position_embeddings") or resolve_max_length(pretrained.config, default=0)
+            check_length(self._wanted_length, own, self._name)
         # the host puts a model that came loaded into evaluation mode
         with _modes_kept(pretrained if isinstance(pretrained, torch.nn.Module) else None):
             self._load(pretrained, device_for(device), kwargs)
@@ -122,8 +124,12 @@ class HFReward(RewardLM, HFLM):
 
     @classmethod
     def processes(cls, options: Mapping[str, object]) -> int:
-        """How many share the documents: all that `torchrun` or `accelerate launch` started, unless they share the model."""
-        return 1 if options.get("tp_plan") else processes.started()
+        """How many share the documents: all that `torchrun` or `accelerate launch` started.
+
+        1 where they share the model, and for one that came loaded, which the host leaves to the caller.
+        """
+        loaded = isinstance(options.get("pretrained"), torch.nn.Module)
+        return 1 if loaded or options.get("tp_plan") else processes.started()
 
     def find_head(self, pad_id: int | None) -> Head | None:
         """The head that reads the loaded model; None if its rewards can only be its own logits.
@@ -141,14 +147,13 @@ class HFReward(RewardLM, HFLM):
         Raises:
             UserError: it can't, or the model has not one label, or would lose its soft-capping.
         """
-        shown = ", ".join(f"{key}={value}" for key, value in options.items() if isinstance(value, (str, int)))
         if self._scoring != "padded" and options.get("attn_implementation") in OURS:  # nothing to load with
             options.pop("attn_implementation")
-        if device == "cpu" and isinstance(pretrained, str) and self.processes(options) > 1:
-            processes.join_on_cpu()
         if options.get("tokenizer") is not None and not isinstance(options["tokenizer"], str):
             options["tokenizer"] = copy.deepcopy(options["tokenizer"])  # the host gives it a pad token
         try:
+            if device == "cpu" and self.processes({**options, "pretrained": pretrained}) > 1:
+                processes.join_on_cpu()
             super().__init__(pretrained, device=device, **options)
         except UserError:
             raise
@@ -156,7 +161,7 @@ class HFReward(RewardLM, HFLM):
             # transformers and accelerate raise all kinds, some of many lines, some of none
             damaged = checkpoints.damaged_file(self._name)
             raise UserError(
-                f"could not load {self._name} with {shown or 'no options'} on {device}: {type(error).__name__}: "
+                f"could not load {self._name} with {shown(options) or 'no options'} on {device}: {type(error).__name__}: "
                 f"{' '.join(str(error).split())[:400]} (check {damaged or '--model_args'}; LMEVAL_LOG_LEVEL=DEBUG shows where)"
             ) from error
         if self.world_size > 1:
@@ -191,7 +196,7 @@ class HFReward(RewardLM, HFLM):
 
     def _create_model(self, pretrained: str, *, peft: str | None = None, **kwargs) -> None:
         own = kwargs.get("max_position_embeddings") or resolve_max_length(self.config, self.tokenizer, default=0)
-        check_length(self._wanted_length, own, self._name)
+        check_length(self._wanted_length, own, self._name, self.config)
         # flash attention knows no prefix trees
         may_flash = self._scoring == "padded" and self.device.type == "cuda"
         kwargs.update(attention_for(self.config, kwargs.get("attn_implementation"), may_flash))

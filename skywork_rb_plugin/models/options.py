@@ -2,16 +2,20 @@
 
 import difflib
 import math
+import numbers
 import os
 from collections.abc import Collection, Iterable, Mapping
 
 import torch
+import transformers
 
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.scoring.attention import BY_BLOCKS
 
 # kinds that the host runs on
 _DEVICES = ("cpu", "cuda", "mps", "npu", "xpu")
+# options that only sound like one
+_NO_SECRETS = ("tokenizer", "use_fast_tokenizer", "add_bos_token", "prefix_token_id", "think_end_token")
 
 
 def check_names(given: Iterable[str], known: Collection[str]) -> None:
@@ -48,8 +52,9 @@ def check_values(options: Mapping) -> None:
             f"found chat_template_args={given['chat_template_args']!r}, expected names and values, as in --model_args "
             '\'{"chat_template_args": {"date_string": "26 Jul 2024"}}\''
         )
-    if not _is_count(length := given.get("max_length", 1)):
-        raise UserError(f"found max_length={length!r}, expected a whole number of tokens above 0")
+    for name in ("max_length", "max_position_embeddings"):
+        if not _is_count(length := given.get(name, 1)):
+            raise UserError(f"found {name}={length!r}, expected a whole number of tokens above 0")
     check_batch_size(given.get("batch_size", 1), given.get("max_batch_size", 1))
     scoring, compiled = options.get("scoring", "auto"), options.get("compile", False)
     if (rule := options.get("pad_rule", "config")) not in ("config", "reference"):
@@ -69,22 +74,34 @@ def check_values(options: Mapping) -> None:
     device_for(given.get("device"))
 
 
-def check_length(wanted: int | None, own: int, model: str) -> None:
+def check_length(wanted: int | None, own: int, model: str, config: transformers.PretrainedConfig | None = None) -> None:
     """Refuse a `max_length` of more tokens than a model has positions: it would fail on them, or make something up.
 
     Args:
         wanted: in tokens; None: the model's own is taken.
         own: the model's own; 0: it states none.
         model: its name.
+        config: the config to which another length would go; None for that of a model that came loaded, which stays.
 
     Raises:
         UserError: names the model's own length.
     """
     if wanted and 0 < own < wanted:
+        kinds = ", ".join(_ropes_by_length(config)) if config else ""
+        changes = f" (which changes its rotary positions, of the kind {kinds}, and so all scores)" if kinds else ""
         raise UserError(
             f"found max_length={wanted}, expected at most {own}, the length that {model} states; if it can read more, say "
-            f"so with max_position_embeddings={wanted} beside it in --model_args"
+            f"so with max_position_embeddings={wanted} beside it in --model_args{changes}"
         )
+
+
+def _ropes_by_length(config: transformers.PretrainedConfig) -> list[str]:
+    """Kinds of rotary positions that go by `max_position_embeddings` (transformers, modeling_rope_utils.py)."""
+    text = config.get_text_config()
+    ropes = getattr(text, "rope_parameters", None) or getattr(text, "rope_scaling", None) or {}
+    # one, or one for each kind of layer
+    each = [ropes, *(rope for rope in ropes.values() if isinstance(rope, Mapping))]
+    return sorted({"dynamic", "longrope", "yarn"} & {rope.get("rope_type", rope.get("type")) for rope in each})
 
 
 def check_batch_size(size: object, most: object) -> None:
@@ -111,7 +128,25 @@ def check_batch_size(size: object, most: object) -> None:
 
 
 def _is_count(value: object) -> bool:
-    return type(value) is int and value > 0
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value > 0
+
+
+def plain(value: object) -> object:
+    """A whole number as Python's own, such as one of numpy's, which the host refuses; anything else as it is."""
+    return int(value) if isinstance(value, numbers.Integral) and not isinstance(value, bool) else value
+
+
+def shown(options: Mapping) -> str:
+    """Options as one writes them, for errors: those that are short, and no secrets.
+
+    Args:
+        options: names and values.
+    """
+    return ", ".join(
+        f"{name}={value}"
+        for name, value in options.items()
+        if isinstance(value, (str, int)) and ("token" not in name or name in _NO_SECRETS)
+    )
 
 
 def device_for(requested: str | torch.device | None) -> str:

@@ -12,8 +12,8 @@ _PATIENCE = timedelta(weeks=52)
 
 
 def started() -> int:
-    """How many there are; 1 without a launcher."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    """How many there are; 1 without a launcher: clusters set WORLD_SIZE by themselves, launchers LOCAL_RANK too."""
+    return int(os.environ["WORLD_SIZE"]) if {"WORLD_SIZE", "LOCAL_RANK"} <= os.environ.keys() else 1
 
 
 def join_on_cpu() -> None:

@@ -89,8 +89,7 @@ class RewardLM(LM):
             progress: whether to show a bar when it takes more than a few seconds.
 
         Raises:
-            UserError: these are no conversations, or one is neither, the chat template refuses it, its reward is not finite, or memory runs
-                out.
+            UserError: one is no conversation, the chat template refuses it, its reward is not finite, or memory runs out.
         """
         whole = []
         if not isinstance(conversations, Iterable):
@@ -179,7 +178,7 @@ class RewardLM(LM):
         flags = {key: value for key, value in (additional_config or {}).items() if value is not None}
         options = {**flags, **arg_dict}
         cls.check_options(options)
-        run, processes = coming_evaluation(), cls.processes(options)
+        run, processes = coming_evaluation(cls), cls.processes(options)
         check_cache(run, processes)
         check_tasks(run, processes)
         return super().create_from_arg_obj(options)
@@ -281,7 +280,8 @@ class RewardLM(LM):
         """
         self._database = cache_hook.dbdict
         if self._database is not None:
-            check_file(self._database.filename)
+            # a run's own was read before its model was loaded
+            check_file(self._database.filename, again=False)
             with score_cache.in_use(self._database):
                 score_cache.claim(self._database, self.fingerprint())
         super().set_cache_hook(cache_hook)

@@ -53,9 +53,16 @@ def in_use(database: MutableMapping | None) -> Iterator[None]:
             database.commit()
     except sqlite3.Error as error:
         raise UserError(
-            f"can't write the cache {_path(database)} ({error}); what it holds already is kept: make room or make it "
-            "writable, and the same command goes on from there"
+            f"can't write the cache {_path(database)} ({error}); what it holds already is kept: {remedy(error)}, and the "
+            "same command goes on from there"
         ) from error
+
+
+def remedy(error: Exception) -> str:
+    """What to do about a file that can't be written."""
+    if "is locked" in str(error):  # Python 3.10 has no code of it
+        return "another run uses the file: wait for its end"
+    return "make room or make it and its folder writable"
 
 
 def ranked_tasks(database: MutableMapping | None) -> set[str] | None:
