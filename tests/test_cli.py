@@ -182,12 +182,14 @@ def test_users_error_is_one_line(tmp_path):
     debug = "from skywork_rb_plugin import UserError; import skywork_rb_plugin as s; s.register(); import lm_eval.utils as u; "
     done = run(sys.executable, "-c", debug + "u.setup_logging(); raise UserError('x')", cwd=tmp_path, check=False)
     assert done.stderr == "skywork-rb-plugin: x\n"
-    full = "import sqlite3; u.setup_logging(); raise sqlite3.OperationalError('database or disk is full')"
-    done = run(sys.executable, "-c", debug + full, cwd=tmp_path, check=False)
-    assert done.stderr.startswith(
-        "skywork-rb-plugin: can't use the file of --use_cache (database or disk is full); what"
-    )
-    assert done.stderr.count("\n") == 1
+    # of the host's cache, as its own code would raise it; anybody else's is a traceback as ever
+    error = "import sqlite3; raise sqlite3.OperationalError('database or disk is full')"
+    cache = f"u.setup_logging(); import lm_eval.api.model as m; exec({error!r}, vars(m))"
+    done = run(sys.executable, "-c", debug + cache, cwd=tmp_path, check=False)
+    line = "skywork-rb-plugin: can't use the file of --use_cache (database or disk is full); what"
+    assert (done.stderr.startswith(line), done.stderr.count("\n")) == (True, 1)
+    done = run(sys.executable, "-c", debug + f"u.setup_logging(); {error}", cwd=tmp_path, check=False)
+    assert "Traceback" in done.stderr
     arguments = [sys.executable, "-c", debug + "u.setup_logging(); raise UserError('x')"]
     done = run(*arguments, cwd=tmp_path, check=False, LMEVAL_LOG_LEVEL="DEBUG")
     assert "Traceback" in done.stderr
