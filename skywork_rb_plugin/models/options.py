@@ -56,6 +56,9 @@ def check_values(options: Mapping) -> None:
         if not _is_count(length := given.get(name, 1)):
             raise UserError(f"found {name}={length!r}, expected a whole number of tokens above 0")
     check_batch_size(given.get("batch_size", 1), given.get("max_batch_size", 1))
+    dtype = given.get("dtype", "auto")
+    if isinstance(dtype, str) and dtype != "auto" and not isinstance(getattr(torch, dtype, None), torch.dtype):
+        raise UserError(f"found dtype={dtype}, expected auto, bfloat16, float16 or float32")
     scoring, compiled = options.get("scoring", "auto"), options.get("compile", False)
     if (rule := options.get("pad_rule", "config")) not in ("config", "reference"):
         raise UserError(f"found pad_rule={rule}, expected config or reference")
