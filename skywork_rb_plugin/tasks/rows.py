@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from skywork_rb_plugin.conversations import Message, as_messages, check_message, is_messages, split_prompt
+from skywork_rb_plugin.conversations import Message, as_messages, check_message, is_messages, split_prompt, usual_role
 
 # a column's name, Jinja text, a value, or a function of the row
 Field = str | int | list | Mapping | Callable | None
@@ -176,6 +176,9 @@ def _choice(prompt: list[Message], response: object, name: str) -> Choice:
         tail = as_messages(response, "assistant")
     except ValueError as error:
         raise ValueError(f"{error}, in {name}") from error
+    # a template gets a response's text as the assistant's, whatever its role is called
+    if usual_role(tail[-1]["role"]) == "assistant":
+        raise ValueError(f"found role {tail[-1]['role']!r}, did you mean 'assistant'?, in {name}")
     if prompt and tail[0]["role"] != "assistant":
         if tail[: len(prompt)] != prompt:
             raise ValueError(f"found a response that begins with a {tail[0]['role']} message other than the prompt")
