@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 Message = dict[str, str]
 
 _ROLES_OF_TEMPLATES = ("system", "user", "assistant", "developer", "tool")
-# what other formats call them: ShareGPT, OpenAssistant, Gemini
+# what other formats call them, and so some templates: ShareGPT, OpenAssistant, Gemini
 _OTHER_NAMES = {
     "human": "user", "prompter": "user", "gpt": "assistant", "chatgpt": "assistant", "chatbot": "assistant",
     "bot": "assistant", "ai": "assistant", "model": "assistant",
@@ -72,15 +72,19 @@ def check_message(message: object) -> Message:
         raise ValueError(
             f"found a message with role {_short(role)} and content {_short(content)}, expected two strings"
         )
-    if role not in _ROLES_OF_TEMPLATES and (meant := _role_meant_by(role.strip().lower())):
+    if role not in _ROLES_OF_TEMPLATES and (meant := _misspelt(role.strip().lower())):
         raise ValueError(f"found role {role!r}, did you mean {meant!r}?")
     return {"role": role, "content": content}
 
 
-def _role_meant_by(name: str) -> str | None:
-    if name in _OTHER_NAMES:
-        return _OTHER_NAMES[name]
-    return next(iter(difflib.get_close_matches(name, _ROLES_OF_TEMPLATES, 1, 0.7)), None)
+def usual_role(role: str) -> str | None:
+    """The role that most templates know, for another name of it (`human`); None for all else."""
+    return _OTHER_NAMES.get(role.strip().lower())
+
+
+def _misspelt(name: str) -> str | None:
+    near = [] if name in _OTHER_NAMES else difflib.get_close_matches(name, _ROLES_OF_TEMPLATES, 1, 0.7)
+    return near[0] if near else None
 
 
 def is_messages(value: object) -> bool:

@@ -2,13 +2,16 @@
 
 import json
 
+import datasets
 import huggingface_hub
 import pytest
 from conftest import SAMPLES
+from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
 from scripted import evaluate, length
 
 from skywork_rb_plugin import UserError
 from skywork_rb_plugin.commands.info.data_state import find_state
+from skywork_rb_plugin.tasks import data
 from skywork_rb_plugin.tasks.hub_files import HubFile, hub_file
 
 CATEGORIES = ("harmless", "helpful", "honest", "other")
@@ -89,8 +92,34 @@ def test_addresses_of_hub_files():
     """With and without a revision; a web address, a folder and a pattern are none."""
     assert hub_file("hf://datasets/a/b/c/d.json") == HubFile("a/b", "c/d.json")
     assert hub_file("hf://datasets/a/b@v1.0/d.json") == HubFile("a/b", "d.json", "v1.0")
-    for other in ("https://host/a/b/c.json", "hf://datasets/a/b", "hf://datasets/a/b/*.json", ["x"], None):
+    parquet = HubFile("a/b", "default/x.parquet", "refs/convert/parquet")
+    assert hub_file("hf://datasets/a/b@refs/convert/parquet/default/x.parquet") == parquet
+    assert hub_file("hf://datasets/a/b@refs%2Fconvert%2Fparquet/default/x.parquet") == parquet
+    assert hub_file("hf://datasets/a/b@refs/pr/3/d.json") == HubFile("a/b", "d.json", "refs/pr/3")
+    for other in ("https://host/a/b/c.json", "hf://datasets/a/b", ["x"], None):
         assert hub_file(other) is None
+    for pattern in ("*.json", "train-?.parquet", "[0-9].json", "{a,b}.json"):
+        assert hub_file(f"hf://datasets/a/b/{pattern}") is None
+
+
+@pytest.mark.parametrize("kind", [RepositoryNotFoundError, EntryNotFoundError, RevisionNotFoundError])
+def test_addresses_that_only_datasets_knows(monkeypatch, kind):
+    """What huggingface_hub does not find as an owner's file is left to `datasets`, such as a repository without an owner."""
+    rows = datasets.DatasetDict({"train": datasets.Dataset.from_list([{"prompt": "p"}])})
+    address = "hf://datasets/squad/plain_text/x.parquet"
+
+    def not_found(*args, **options):
+        # made without the arguments that differ from release to release
+        raise kind.__new__(kind)
+
+    def load(path, name, data_files):
+        assert (path, name, data_files) == ("parquet", None, address)
+        return rows
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", not_found)
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    monkeypatch.setattr(data, "_from_hub", {})
+    assert data.load(data.find_source("parquet", None, {"data_files": address}))[0] is rows
 
 
 def test_a_data_root_without_the_file_is_said(tmp_path, monkeypatch, task_manager, caplog):

@@ -44,6 +44,21 @@ def test_empty_responses_are_pointed_out(tmp_path, task_manager, caplog, kind):
     assert caplog.text.count(line) == 1
 
 
+def test_roles_by_other_names_are_pointed_out(tmp_path, task_manager, caplog):
+    """The user's own template may know them: one line for each name, with the usual one; `critic` is no other name."""
+    turns = [("human", "a"), ("gpt", "b"), ("human", "c"), ("critic", "d")]
+    prompt = [{"role": role, "content": content} for role, content in turns]
+    rows = [{"prompt": prompt[:3], "chosen": "x", "rejected": "y"}, {"prompt": prompt, "chosen": "x", "rejected": "y"}]
+    _, model = evaluate(length, [preference_task(rows, tmp_path)], task_manager)
+    for role, usual in (("human", "user"), ("gpt", "assistant")):
+        line = (
+            f"mine: in 2 rows a message has the role {role!r} (row 0, 1), expected {usual!r}, unless the model's chat"
+        )
+        assert caplog.text.count(line) == 1
+    assert "'critic'" not in caplog.text
+    assert model.requests[0][0].messages == tuple(prompt[:3])
+
+
 @pytest.mark.parametrize("cached", [False, True])
 def test_joined_turns_are_pointed_out(tmp_path, task_manager, caplog, monkeypatch, cached):
     """Transcripts in which one speaker has two turns in a row: in the prompt, before a response, in both; requests that

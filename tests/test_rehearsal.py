@@ -1,5 +1,7 @@
 """What a run would fail on after all scoring is tried on rows with stand-in answers before it."""
 
+from statistics import variance
+
 import pytest
 from conftest import preference_task
 from lm_eval import simple_evaluate
@@ -44,35 +46,65 @@ def test_rules_and_aggregations_that_fit_no_row(task_manager, tmp_path, settings
     assert line in refused(task_manager.load, [preference_task(ROWS, tmp_path, **settings)])
 
 
-@pytest.mark.parametrize(
-    ("rows", "settings", "line"),
-    [
-        ([styles(3), styles(3), styles(2)], {"score": "rm_bench"}, "task mine, row 2: found 2 chosen and 2 rejected"),
-        (
-            [{"prompt": "p", "chosen": "ab", "rejected": "a"}, {"prompt": "p", "chosen": "a", "rejected": "ab"}],
-            {"metric_list": [{"metric": "acc_chosen_longer", "aggregation": "mean"}]},
-            "found aggregation mean of metric acc_chosen_longer, which takes none of its values (TypeError: ",
-        ),
-    ],
-)
-def test_a_later_row_is_told_before_any_is_scored(task_manager, tmp_path, rows, settings, line):
+def test_a_later_row_is_told_before_any_is_scored(task_manager, tmp_path):
     """With the row's number, while requests are built; rows that --limit leaves out do not matter."""
-    task = preference_task(rows, tmp_path, **settings)
+    line = "task mine, row 2: found 2 chosen and 2 rejected"
+    task = preference_task([styles(3), styles(3), styles(2)], tmp_path, score="rm_bench")
     model = ScriptedLM(length)
     assert line in refused(simple_evaluate, model=model, tasks=[task], task_manager=task_manager, bootstrap_iters=0)
     assert model.requests == []
     evaluate(length, [task], task_manager, limit=1)
 
 
-def test_aggregations_see_rows_that_differ(task_manager, tmp_path):
-    """A function of the user's that wants values that are not all alike is no reason to stop."""
+def test_an_aggregation_that_takes_not_all_rows_values(task_manager, tmp_path):
+    """Some rows are tried when the task is made: here only the second one's value is null."""
+    rows = [{"prompt": "p", "chosen": "ab", "rejected": "a"}, {"prompt": "p", "chosen": "a", "rejected": "ab"}]
+    task = preference_task(rows, tmp_path, metric_list=[{"metric": "acc_chosen_longer", "aggregation": "mean"}])
+    line = "found aggregation mean of metric acc_chosen_longer, which takes none of its values (TypeError: "
+    assert line in refused(task_manager.load, [task])
 
-    def spread(values):
-        return 1 / (max(values) - min(values))
 
-    metrics = [{"metric": "margin", "aggregation": spread}]
-    results, _ = evaluate(length, [preference_task(ROWS, tmp_path, metric_list=metrics)], task_manager)
-    assert results["results"]["mine"]["margin,none"] == 1 / 12
+def spread(values):
+    """One over the range: a division by zero of values that are all alike."""
+    return 1 / (max(values) - min(values))
+
+
+def of_many(values):
+    """One that wants more rows than there are in a part of them."""
+    assert len(values) >= 3, "too few"
+    return float(len(values))
+
+
+def precision(values):
+    """One over the variance, which `statistics` refuses for one value."""
+    return 1 / variance(values)
+
+
+@pytest.mark.parametrize(("aggregation", "value"), [(spread, 1 / 12), (of_many, 3.0), (precision, 1 / 36)])
+def test_aggregations_of_a_set_of_rows(task_manager, tmp_path, aggregation, value):
+    """What a function of the user's says of a row alone is no reason to stop, nor of the rows of one rank."""
+    metrics = [{"metric": "margin", "aggregation": aggregation}]
+    task = preference_task(ROWS, tmp_path, metric_list=metrics)
+    results, _ = evaluate(length, [task], task_manager)
+    assert results["results"]["mine"]["margin,none"] == pytest.approx(value)
+    for rank in (0, 1):
+        task_manager.load([task])["tasks"]["mine"].build_all_requests(rank=rank, world_size=2)
+    task_manager.load([preference_task(ROWS[:1], tmp_path, metric_list=metrics)])
+
+
+def test_a_row_is_read_as_often_as_needed(task_manager, tmp_path):
+    """Once for its requests, and once more for its notes, its metrics and its preferred response together."""
+    read = []
+
+    def responses(doc):
+        read.append(doc["id"])
+        return [doc["chosen"], doc["rejected"]]
+
+    task = preference_task(ROWS, tmp_path, doc_to_choice=responses, doc_to_target=0)
+    task = task_manager.load([task])["tasks"]["mine"]
+    read.clear()
+    task.build_all_requests()
+    assert sorted(read) == [7, 7, 8, 8, 9, 9]
 
 
 def filters(**steps):

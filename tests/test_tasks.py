@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy as np
 import pytest
 from conftest import ASSETS, NUMBERS, SUBSETS, needs_assets, preference_task
 from lm_eval import simple_evaluate
@@ -46,8 +47,9 @@ def test_metrics_filters_and_samples(task_manager, tmp_path):
     losses = [math.log1p(math.exp(-6)), 6 + math.log1p(math.exp(-6)), math.log(2)]
     assert row["bt_loss,none"] == pytest.approx(sum(losses) / 3)
     assert results["higher_is_better"]["mine"] == {"acc": True, "margin": True, "ties": False, "bt_loss": False}
-    results, _ = evaluate(length, [task], task_manager, samples={"mine": [1]})
-    assert [sample["doc"]["id"] for sample in results["samples"]["mine"]] == [8]
+    for number in (1, np.int64(1)):
+        results, _ = evaluate(length, [task], task_manager, samples={"mine": [number]})
+        assert [sample["doc"]["id"] for sample in results["samples"]["mine"]] == [8]
 
 
 def test_sample_logs_show_prompt_responses_and_scores(task_manager, tmp_path):

@@ -236,8 +236,12 @@ def test_bad_metadata_of_a_group(task_manager, tmp_path, metadata, line):
 
 @pytest.mark.parametrize("name", ["rows.jsonl", "rows.csv"])
 @pytest.mark.parametrize("folder", [False, True])
-def test_a_byte_that_is_no_utf8(task_manager, tmp_path, name, folder):
+def test_a_byte_that_is_no_utf8(task_manager, tmp_path, monkeypatch, name, folder):
     """The file and the line of the first one, whether the file is named or found in a folder; an encoding reads it."""
+    # a folder called as a format is no reason to look there
+    for other in ("json", "csv"):
+        (tmp_path / other).mkdir()
+    monkeypatch.chdir(tmp_path)
     file = tmp_path / "data" / name
     file.parent.mkdir()
     row = json.dumps({"prompt": "p", "chosen": "a", "rejected": "é"}, ensure_ascii=False)

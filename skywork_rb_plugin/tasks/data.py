@@ -11,6 +11,12 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 import datasets
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.host import info_once, warning_once
@@ -130,7 +136,14 @@ def _load(source: Source) -> tuple[datasets.DatasetDict, str | None]:
 
 def _load_file(source: Source) -> tuple[datasets.DatasetDict, str | None]:
     """A file of a hub dataset: fetched by huggingface_hub, which unlike `datasets` keeps it for runs without internet."""
-    file, revision = hub_file(source.options["data_files"]).fetch()
+    try:
+        file, revision = hub_file(source.options["data_files"]).fetch()
+    except LocalEntryNotFoundError:
+        # an EntryNotFoundError too, of a file that can't be asked for: there is no internet
+        raise
+    except (EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError):
+        # `datasets` knows more addresses, such as those of repositories without an owner
+        return _load(source)
     options = {**source.options, "data_files": glob.escape(file)}
     return datasets.load_dataset(source.path, source.name, **options), revision
 

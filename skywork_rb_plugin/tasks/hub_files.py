@@ -3,10 +3,14 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 import huggingface_hub
 
-_ADDRESS = re.compile(r"hf://datasets/(?P<repo>[^/@]+/[^/@]+)(?:@(?P<revision>[^/]+))?/(?P<path>[^*]+)")
+# as huggingface_hub's file system reads it; patterns are for `datasets`
+_ADDRESS = re.compile(
+    r"hf://datasets/(?P<repo>[^/@]+/[^/@]+)(?:@(?P<revision>refs/(?:convert|pr)/\w+|[^/]+))?/(?P<path>[^*?\[\]{}]+)"
+)
 
 
 @dataclass(frozen=True)
@@ -40,4 +44,8 @@ class HubFile:
 def hub_file(address: object) -> HubFile | None:
     """The file that `hf://datasets/OWNER/NAME@REVISION/PATH` means (`@REVISION` may be absent); None for all else."""
     match = _ADDRESS.fullmatch(address) if isinstance(address, str) else None
-    return HubFile(**match.groupdict()) if match else None
+    if not match:
+        return None
+    # `%2F` is the slash of a branch's name
+    revision = match["revision"] and unquote(match["revision"])
+    return HubFile(match["repo"], match["path"], revision)

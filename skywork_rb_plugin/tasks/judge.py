@@ -117,8 +117,7 @@ class JudgeTask(PreferenceTask):
             for i, text in enumerate(ctx)
         ]  # fmt: skip
 
-    def _stand_in(self, number: int, doc: Mapping) -> list[str]:
-        draw = random.Random(number)
+    def _stand_in(self, doc: Mapping, draw: random.Random) -> list[str]:
         return [f"[[{draw.choice(LETTERS)}]]" for _ in LETTERS]
 
     def _answered(self, doc: Mapping, results: list[str | None]) -> Verdicts:

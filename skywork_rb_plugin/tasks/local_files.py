@@ -10,7 +10,9 @@ FORMATS = {".jsonl": "json", ".json": "json", ".parquet": "parquet", ".csv": "cs
 
 def text_files(path: str, data_files: object) -> list[Path]:
     """The files of text that `load_dataset(path, data_files=…)` would read, of those that are on this machine."""
-    patterns = [f"{glob.escape(path)}/**"] if Path(path).is_dir() else _flat(data_files)
+    # a format's name means the format, whatever folder has that name
+    folder = path not in FORMATS.values() and Path(path).is_dir()
+    patterns = [f"{glob.escape(path)}/**"] if folder else _flat(data_files)
     files = (Path(name) for pattern in patterns for name in sorted(glob.glob(pattern, recursive=True)))
     return [file for file in files if FORMATS.get(file.suffix) in ("json", "csv") and file.is_file()]
 

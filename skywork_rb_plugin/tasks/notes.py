@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import product
 from typing import NamedTuple
 
+from skywork_rb_plugin.conversations import usual_role
 from skywork_rb_plugin.tasks.rows import Choice, Field
 
 
@@ -26,6 +27,9 @@ def notes_of(choices: Sequence[Choice], preferred: Collection[int] | None) -> It
         choices: the responses, each with the messages before it.
         preferred: indices of the preferred ones; None where nothing is compared.
     """
+    for role in dict.fromkeys(message["role"] for choice in choices for message in choice.messages):
+        if usual := usual_role(role):
+            yield Note(f"a message has the role {role!r}", f"{usual!r}, unless the model's chat template knows it")
     if not all(choice.response.strip() for choice in choices):
         yield EMPTY
     if preferred is None:

@@ -6,6 +6,8 @@ import math
 import random
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
 
 import datasets
 
@@ -26,14 +28,18 @@ from skywork_rb_plugin.metrics.table import metrics_of
 from skywork_rb_plugin.tasks.dataset_task import DatasetTask, one_line
 from skywork_rb_plugin.tasks.keys import OWN_KEYS, UNUSED_KEYS, check_keys, name_of, with_names
 from skywork_rb_plugin.tasks.notes import Note, notes_of, notes_of_reader
+from skywork_rb_plugin.tasks.reading import Reading
 from skywork_rb_plugin.tasks.rehearsal import aggregate, filtered
-from skywork_rb_plugin.tasks.rows import Choice, choices_of, preferred_of, scores_of
+from skywork_rb_plugin.tasks.rows import Choice
 from skywork_rb_plugin.tasks.samples import SAMPLE_KEY, of_rewards
 from skywork_rb_plugin.tasks.shapes import without_null_metadata
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
 
 register_metrics()
+
+# rows whose values the YAML's own aggregations are tried with
+_TRIED = 50
 
 
 class PreferenceTask(DatasetTask):
@@ -56,6 +62,8 @@ class PreferenceTask(DatasetTask):
     own_keys, unused_keys = OWN_KEYS, UNUSED_KEYS
     # what the metrics get of a document
     row_type = Row
+    # the row read last
+    _last: Reading | None = None
 
     def __init__(self, config: Mapping | None = None) -> None:
         config = without_null_metadata(config or {})
@@ -86,9 +94,9 @@ class PreferenceTask(DatasetTask):
         """What no row would survive is told before a model is loaded."""
         first = self.eval_docs[0]
         contexts = self.fewshot_context(first)
-        # twice: an aggregation may want more than one value
-        self._rehearse([first, first])
-        tried = [self._stand_in(0, first)]
+        self._rehearse(first, random.Random(0))
+        self._try_aggregations()
+        tried = [self._stand_in(first, random.Random(0))]
         # without a `filter_list` the host's own pipeline leaves each answer as it is
         if self.config.filter_list and (pipelines := pipelines_of(self)):
             try:
@@ -102,13 +110,24 @@ class PreferenceTask(DatasetTask):
             else:
                 self._read(self._answered, first, answers)
 
+    def _try_aggregations(self) -> None:
+        """On some rows, since one is no data set; a row that can't be measured is told when its requests are built."""
+        values, draw = [], random.Random(0)
+        with suppress(UserError):
+            for doc in islice(self.eval_docs, _TRIED if self._aggregations else 0):
+                values.append(self._rehearse(doc, draw))
+        try:
+            aggregate(values, self._aggregations)
+        except ValueError as error:
+            raise self._error(error) from error
+
     # documents
 
     def _usable(self, docs: datasets.Dataset) -> datasets.Dataset:
         """The rows whose scores, where the data has some, prefer some response to another."""
         if "doc_to_scores" not in self._own:
             return docs
-        kept = [i for i, doc in enumerate(docs) if len(set(self._scores(doc))) > 1]
+        kept = [i for i, doc in enumerate(docs) if len(set(self._part(doc, "scores"))) > 1]
         if len(kept) < len(docs):
             logger.warning(
                 "%s: %d of %d rows are left out, whose responses all have the same score (data: %s).",
@@ -118,7 +137,7 @@ class PreferenceTask(DatasetTask):
 
     def choices(self, doc: Mapping) -> list[Choice]:
         """The responses of a row, each with the messages before it."""
-        return self._read(choices_of, doc, self._own.get("doc_to_text"), self._own.get("doc_to_choice"))
+        return self._part(doc, "choices")
 
     def doc_to_text(self, doc: Mapping, doc_to_text=None) -> str:
         """The prompt as text."""
@@ -134,14 +153,13 @@ class PreferenceTask(DatasetTask):
         return preferred[0] if len(preferred) == 1 else preferred
 
     def _preferred(self, doc: Mapping) -> list[int]:
-        if "doc_to_scores" in self._own:
-            scores = self._scores(doc)
-            return [i for i, score in enumerate(scores) if score == max(scores)]
-        return self._read(preferred_of, doc, self._own.get("doc_to_choice"), self._own.get("doc_to_target"))
+        return self._part(doc, "preferred")
 
-    def _scores(self, doc: Mapping) -> list[float]:
-        """What the data says of each response."""
-        return self._read(scores_of, doc, self._own.get("doc_to_choice"), self._own["doc_to_scores"])
+    def _part(self, doc: Mapping, name: str):
+        """What `Reading` calls so; the row is kept until another one is asked for, as several methods want the same."""
+        if self._last is None or self._last.doc is not doc:
+            self._last = Reading(doc, self._own)
+        return self._read(lambda _: getattr(self._last, name), doc)
 
     def _read(self, read: Callable, doc: Mapping, *fields):
         try:
@@ -159,51 +177,42 @@ class PreferenceTask(DatasetTask):
     ) -> None:
         """Build the requests; the host's key for --cache_requests then knows the rows and how they are read."""
         if cache_requests:
-            fields = {
-                **self._own,
-                "description": self.config.description,
-                "generation_kwargs": self.config.generation_kwargs,
-            }
-            read = with_names(fields, self.config.serialize_function)
+            others = {key: getattr(self.config, key) for key in ("description", "generation_kwargs")}
+            read = with_names({**self._own, **others}, self.config.serialize_function)
             reading = (sorted(read.items()), list(self.eval_docs), samples)
             tokenizer_name += "-" + hashlib.sha256(repr(reading).encode()).hexdigest()[:16]
         super().build_all_requests(
             samples=samples, cache_requests=cache_requests, tokenizer_name=tokenizer_name, **kwargs
         )
-        docs = [request.doc for request in self.instances if request.idx == 0]
-        self._say_notes(docs)
-        self._rehearse(docs)
+        self._try_rows([request.doc for request in self.instances if request.idx == 0])
 
-    def _say_notes(self, docs: Sequence[Mapping]) -> None:
-        """One line for each thing that is worth it, with the number of rows and the first ones."""
+    def _try_rows(self, docs: Sequence[Mapping]) -> None:
+        """Rehearse rows; one line for each thing that is worth it, with the number of rows and the first ones."""
         noted: dict[Note, list[Mapping]] = defaultdict(list)
+        draw = random.Random(0)
         for doc in docs:
-            choices = self.choices(doc)
             # with a `process_results` of its own a row may prefer nothing
             preferred = None if callable(self.config.process_results) else self._preferred(doc)
-            for note in (*notes_of(choices, preferred), *notes_of_reader(doc, self._own.get("doc_to_choice"))):
+            for note in (
+                *notes_of(self.choices(doc), preferred),
+                *notes_of_reader(doc, self._own.get("doc_to_choice")),
+            ):
                 noted[note].append(doc)
+            self._rehearse(doc, draw)
         for note, rows in noted.items():
             logger.warning(
                 "%s: in %d rows %s (row %s), expected %s (data: %s).",
                 self.task_name, len(rows), note.found, ", ".join(map(self._row_of, rows[:3])), note.expected, self._origin,
             )  # fmt: skip
 
-    def _rehearse(self, docs: Sequence[Mapping]) -> None:
-        """Measure rows with stand-in scores: what does not fit the metrics must not wait until all rows are scored."""
+    def _rehearse(self, doc: Mapping, draw: random.Random) -> Mapping[str, object]:
+        """A row's values of the metrics with stand-in scores: what does not fit must not wait until all are scored."""
         if callable(self.config.process_results):
-            return
-        values = [
-            self._read(self._measure, doc, self._answered(doc, self._stand_in(i, doc))) for i, doc in enumerate(docs)
-        ]
-        try:
-            aggregate(values, self._aggregations)
-        except ValueError as error:
-            raise self._error(error) from error
+            return {}
+        return self._read(self._measure, doc, self._answered(doc, self._stand_in(doc, draw)))
 
-    def _stand_in(self, number: int, doc: Mapping) -> list:
-        """Answers that a model might give to the row's requests, the same in each run."""
-        draw = random.Random(number)
+    def _stand_in(self, doc: Mapping, draw: random.Random) -> list:
+        """Answers that a model might give to the row's requests."""
         return [(draw.random(), False) for _ in self.choices(doc)]
 
     def fewshot_context(
@@ -276,11 +285,7 @@ class PreferenceTask(DatasetTask):
         if not finite:
             found = f"found scores {scores}, expected finite numbers; scores survive only under --use_cache"
             raise self._error(found, doc)
-        preferred = self._preferred(doc)
-        # the data's order: its own scores, or the preferred before the others
-        ranks = self._scores(doc) if "doc_to_scores" in self._own else [i in preferred for i in range(len(scores))]
-        pairs = [(i, j) for i, better in enumerate(ranks) for j, worse in enumerate(ranks) if better > worse]
-        return Row(doc, scores, preferred, pairs, list(map(len, self.doc_to_choice(doc))))
+        return Row(doc, scores, self._preferred(doc), self._part(doc, "pairs"), list(map(len, self.doc_to_choice(doc))))
 
     def _no_answers(self, results: object, expected: str, doc: Mapping) -> UserError:
         """Of what no model answers: it comes from a cache that others wrote, or out of a filter."""

@@ -1,10 +1,14 @@
 """What a run would fail on after all scoring, tried with stand-in answers: filters of answers, aggregations of values."""
 
 from collections.abc import Callable, Mapping, Sequence
+from statistics import StatisticsError
 
 from skywork_rb_plugin.host import Instance, aggregation_registry
 from skywork_rb_plugin.tasks.dataset_task import one_line
 from skywork_rb_plugin.tasks.keys import name_of, with_names
+
+# what an aggregation raises at values of another kind
+_OF_KIND = (TypeError, ValueError, KeyError, AttributeError)
 
 
 def filtered(answers: Sequence, requests: Sequence[Instance], pipelines: Sequence) -> list[list]:
@@ -28,7 +32,8 @@ def aggregate(values: Sequence[Mapping[str, object]], aggregations: Mapping[str,
     """Aggregate rows' values of the metrics that `aggregations` has, only to see whether that can be done.
 
     Raises:
-        ValueError: an aggregation takes none of its metric's values.
+        ValueError: an aggregation takes none of its metric's values. What it says of stand-in numbers (a division by
+            zero, a failed assertion) is no reason.
     """
     for name, aggregation in aggregations.items():
         column = [value[name] for value in values if name in value]
@@ -37,6 +42,9 @@ def aggregate(values: Sequence[Mapping[str, object]], aggregations: Mapping[str,
             if column:
                 function(column)
         except Exception as error:
+            # a StatisticsError is a ValueError, but of the numbers
+            if not isinstance(error, _OF_KIND) or isinstance(error, StatisticsError):
+                continue
             found = (
                 f"found aggregation {with_names(aggregation, name_of)} of metric {name}, which takes none of its values"
             )

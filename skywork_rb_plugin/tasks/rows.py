@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from skywork_rb_plugin.conversations import Message, as_messages, check_message, is_messages, split_prompt
+from skywork_rb_plugin.conversations import Message, as_messages, check_message, is_messages, split_prompt, usual_role
 
 # a column's name, Jinja text, a value, or a function of the row
 Field = str | int | list | Mapping | Callable | None
@@ -20,16 +20,22 @@ class Choice:
     response: str
 
 
-def choices_of(doc: Mapping, doc_to_text: Field = None, doc_to_choice: Field = None) -> list[Choice]:
+# responses, strings or message lists, each with the name of the field it comes from
+Named = list[tuple[str, object]]
+
+
+def choices_of(
+    doc: Mapping, doc_to_text: Field = None, doc_to_choice: Field = None, named: Named | None = None
+) -> list[Choice]:
     """The responses of a row, each with its prompt; chosen ones first where the row has `chosen` and `rejected`.
 
     Takes TRL's four preference formats (huggingface/trl, docs/source/dataset_formats.md): strings or message lists,
-    the prompt in its own column or at the start of every response.
+    the prompt in its own column or at the start of every response. `named`: `named_responses`, where they are known.
 
     Raises:
         ValueError: the row can't be read so; the message says what was found and what was expected.
     """
-    named = named_responses(doc, doc_to_choice)
+    named = named_responses(doc, doc_to_choice) if named is None else named
     responses = [response for _, response in named]
     prompt = resolve(doc, doc_to_text) if doc_to_text is not None else doc.get("prompt")
     if prompt is None:
@@ -44,8 +50,8 @@ def choices_of(doc: Mapping, doc_to_text: Field = None, doc_to_choice: Field = N
     return [_choice(messages, response, name) for (name, _), response in zip(named, responses, strict=True)]
 
 
-def named_responses(doc: Mapping, doc_to_choice: Field = None) -> list[tuple[str, object]]:
-    """The row's responses, strings or message lists, each with the name of the field it comes from.
+def named_responses(doc: Mapping, doc_to_choice: Field = None) -> Named:
+    """The row's responses, each with the name of the field it comes from.
 
     Raises:
         ValueError: a column is missing, or what should be a list is none.
@@ -77,15 +83,17 @@ def _fields(doc_to_choice: Field) -> list[tuple[str, Field]]:
     ]
 
 
-def preferred_of(doc: Mapping, doc_to_choice: Field = None, doc_to_target: Field = None) -> list[int]:
+def preferred_of(
+    doc: Mapping, doc_to_choice: Field = None, doc_to_target: Field = None, named: Named | None = None
+) -> list[int]:
     """Indices of the preferred responses: the chosen ones, or what `doc_to_target` gives.
 
-    As `{column: {label: index}}` it says which response each label of a column means.
+    As `{column: {label: index}}` it says which response each label of a column means. `named`: as for `choices_of`.
 
     Raises:
         ValueError: a label is unknown, an index is out of range, or there is nothing to compare: all or none are preferred.
     """
-    named = [name for name, _ in named_responses(doc, doc_to_choice)]
+    named = [name for name, _ in (named_responses(doc, doc_to_choice) if named is None else named)]
     # an index means a field with all its responses, or one of a list of responses
     listed = doc_to_choice is None or isinstance(doc_to_choice, list)
     names = [name for name, _ in _fields(doc_to_choice)] if listed else named
@@ -111,8 +119,8 @@ def preferred_of(doc: Mapping, doc_to_choice: Field = None, doc_to_target: Field
     return preferred
 
 
-def scores_of(doc: Mapping, doc_to_choice: Field, doc_to_scores: Field) -> list[float]:
-    """The score that the data gives each response: a column with a list of numbers, or a list of columns or Jinja.
+def scores_of(doc: Mapping, count: int, doc_to_scores: Field) -> list[float]:
+    """The score that the data gives each of `count` responses: a column with a list, or a list of columns or Jinja.
 
     Raises:
         ValueError: there is not one finite number for each response.
@@ -122,7 +130,6 @@ def scores_of(doc: Mapping, doc_to_choice: Field, doc_to_scores: Field) -> list[
     else:
         values = resolve(doc, doc_to_scores)
         values = _literal(values) if isinstance(values, str) else values
-    count = len(named_responses(doc, doc_to_choice))
     if not isinstance(values, Sequence) or isinstance(values, str) or len(values) != count:
         raise ValueError(f"found {values!r} for `doc_to_scores`, expected {count} numbers, one for each response")
     try:
@@ -176,6 +183,9 @@ def _choice(prompt: list[Message], response: object, name: str) -> Choice:
         tail = as_messages(response, "assistant")
     except ValueError as error:
         raise ValueError(f"{error}, in {name}") from error
+    # a template gets a response's text as the assistant's, whatever its role is called
+    if usual_role(tail[-1]["role"]) == "assistant":
+        raise ValueError(f"found role {tail[-1]['role']!r}, did you mean 'assistant'?, in {name}")
     if prompt and tail[0]["role"] != "assistant":
         if tail[: len(prompt)] != prompt:
             raise ValueError(f"found a response that begins with a {tail[0]['role']} message other than the prompt")

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from numbers import Integral
 from typing import NamedTuple
 
 from skywork_rb_plugin.conversations import is_messages
@@ -26,8 +27,8 @@ def is_number(value: object) -> bool:
 
 
 def is_index(value: object) -> bool:
-    """Whether it is a whole number."""
-    return isinstance(value, int) and not isinstance(value, bool)
+    """Whether it is a whole number, Python's or numpy's; true and false are none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def list_of(fits: Callable[[object], bool]) -> Callable[[object], bool]:

@@ -132,6 +132,12 @@ _TURNS = {
     "prompt has two users' messages in a row": scored(row(prompt=turns("user", "user"))),
     "prompt is a system message alone": scored(row(prompt=turns("system"))),
     "prompt is of a role that no template knows": scored(row(prompt=turns("narrator"))),
+    "prompt is of a role of another name": scored(
+        row(prompt=turns("human")), "has the role 'human' (row 0 (id 7)), expected 'user'"
+    ),
+    "chosen is of a role of another name": line(
+        row(chosen=turns("gpt")), "found role 'gpt', did you mean 'assistant'?, in chosen"
+    ),
     "prompt is of a tool": scored(row(prompt=turns("tool"))),
     "prompt is of an empty role": scored(row(prompt=turns(""))),
     "messages with further keys": scored(row(prompt=[{"role": "user", "content": "x", "name": "y"}])),
