@@ -111,3 +111,36 @@ def test_revision_of_an_unpinned_dataset_is_recorded(task_manager, tmp_path, mon
     results, _ = evaluate(length, [task], task_manager)
     origin = results["configs"]["mine"]["metadata"]["data_origin"]
     assert origin == f"hub dataset some/pairs at revision {commit} (not pinned)"
+
+
+def test_the_line_says_where_the_data_root_has_no_copy(tmp_path, monkeypatch):
+    """A misspelt or too deep folder shows by the path that was looked at."""
+    monkeypatch.setenv("SKYWORK_RB_DATA_ROOT", str(tmp_path / "absent"))
+    pairs = {"task": "pairs", "test_split": "test"}
+    with pytest.raises(
+        UserError, match=rf"the data root has no {tmp_path}/absent/no/such: .*put there what `hf download"
+    ):
+        PreferenceTask({**pairs, "dataset_path": "no/such"})
+    address = {"data_files": "hf://datasets/no/such/data/one.json"}
+    with pytest.raises(UserError, match=rf"the data root has no {tmp_path}/absent/no/such/data/one.json: without"):
+        PreferenceTask({**pairs, "dataset_path": "json", "dataset_kwargs": address})
+
+
+def test_a_format_without_files_is_no_hub_dataset():
+    """`data_file` for `data_files` used to end in advice to download `json` from the hub."""
+    with pytest.raises(
+        UserError, match=r"task pairs: found data_file in dataset_kwargs beside dataset_path json, expected"
+    ):
+        PreferenceTask(
+            {"task": "pairs", "dataset_path": "json", "dataset_kwargs": {"data_file": "x"}, "test_split": "a"}
+        )
+
+
+def test_misspelt_metadata_is_said(tmp_path, caplog):
+    """Keys of the user's own are nobody's business."""
+    write_rows(tmp_path / "pairs.jsonl", ROWS)
+    files = {"data_files": str(tmp_path / "pairs.jsonl")}
+    pairs = {"task": "pairs", "dataset_path": "json", "dataset_kwargs": files, "test_split": "train"}
+    PreferenceTask({**pairs, "metadata": {"metric": "margin", "note": "mine", "version": 1}})
+    assert "Found metric in the metadata (the YAML's or --metadata), did you mean metrics?" in caplog.text
+    assert caplog.text.count("did you mean") == 1

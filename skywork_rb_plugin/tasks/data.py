@@ -5,6 +5,7 @@ import hashlib
 import logging
 import os
 import re
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,12 +34,16 @@ _from_hub: dict[str, tuple[datasets.DatasetDict, str | None]] = {}
 
 @dataclass(frozen=True)
 class Source:
-    """What `datasets.load_dataset` is asked for, and in words for the log and the results file."""
+    """What `datasets.load_dataset` is asked for, and in words for the log and the results file.
+
+    `missed` is where the data root has no copy of it; None where there is no data root.
+    """
 
     path: str
     name: str | None
     options: dict
     origin: str
+    missed: Path | None = None
 
 
 def find_source(
@@ -60,7 +65,8 @@ def find_source(
         root = data_root or os.environ.get(DATA_ROOT)
         options["data_files"] = _beside(options["data_files"], yaml_folder, Path(root).expanduser() if root else None)
         if file := hub_file(options["data_files"]):
-            return Source(path, name, options, f"{_hub_origin(file.repo, file.revision)}, file {file.path}")
+            missed = Path(root).expanduser() / file.repo / file.path if root else None
+            return Source(path, name, options, f"{_hub_origin(file.repo, file.revision)}, file {file.path}", missed)
         return Source(path, name, options, f"{path} files {options['data_files']}")
     data_root = data_root or os.environ.get(DATA_ROOT)
     local = Path(data_root).expanduser() / path if data_root else None
@@ -76,7 +82,7 @@ def find_source(
                 Path(path).resolve(), path, options.pop("revision"),
             )  # fmt: skip
         return _folder(Path(path).resolve(), name, options, "folder")
-    return Source(path, name, options, _hub_origin(path, options.get("revision")))
+    return Source(path, name, options, _hub_origin(path, options.get("revision")), local)
 
 
 def _hub_origin(repo: str, revision: str | None) -> str:
@@ -205,8 +211,11 @@ def _advice(source: Source, error: Exception, check: str) -> str:
     reason = " ".join(str(cause).split()) or "no rows"
     if "utf" in reason.lower() and (line := not_utf8(_text_files(source))):
         return line
-    found = f"could not load the {source.origin} ({type(cause).__name__}: {reason[:200]})"
     files = source.options.get("data_files")
+    if source.path in FORMATS.values() and not files:
+        given = ", ".join(source.options) or "nothing"
+        return f"found {given} in dataset_kwargs beside dataset_path {source.path}, expected data_files: a file, or several"
+    found = f"could not load the {source.origin} ({type(cause).__name__}: {textwrap.shorten(reason, 200)})"
     file = hub_file(files)
     if isinstance(files, str) and "://" in files and not file:
         return f"{found}; without internet, put it into DIR/{_below_root(files)} and set {DATA_ROOT}=DIR"
@@ -214,6 +223,8 @@ def _advice(source: Source, error: Exception, check: str) -> str:
         return f"{found}; {check}"
     repo, revision = (file.repo, file.revision) if file else (source.path, source.options.get("revision"))
     command = f"hf download {repo} --repo-type dataset" + (f" --revision {revision}" if revision else "")
+    if source.missed:
+        return f"{found}; the data root has no {source.missed}: without internet, put there what `{command}` brings where there is some"
     return (
         f"{found}; {check}, or, without internet, run `{command} --local-dir DIR/{repo}` where there is some, and "
         f"set {DATA_ROOT}=DIR"

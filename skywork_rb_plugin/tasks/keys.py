@@ -1,18 +1,23 @@
 """The keys of a preference task's YAML: which are ours, which of the host's mean nothing here, and what they may hold."""
 
 import difflib
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 
 from skywork_rb_plugin.errors import UserError
-from skywork_rb_plugin.host import TaskConfig
+from skywork_rb_plugin.host import TaskConfig, warning_once
 from skywork_rb_plugin.metrics.table import rules_of
 from skywork_rb_plugin.tasks.shapes import misfit
+
+logger = logging.getLogger(f"lm_eval.{__name__}")
 
 # keys of the YAML that are ours: the host's checks of row 0 would choke on message lists
 OWN_KEYS = (
     "doc_to_text", "doc_to_choice", "doc_to_target", "doc_to_scores", "where", "group_by", "official_rows", "score",
 )  # fmt: skip
+# of `metadata`, which may hold anything
+METADATA_KEYS = ("metrics", "data_root")
 # keys of the host that would be ignored in silence
 UNUSED_KEYS = frozenset({
     "doc_to_audio", "doc_to_image", "fewshot_config", "fewshot_split", "gen_prefix", "generation_kwargs", "repeats",
@@ -57,6 +62,13 @@ def check_keys(kind: type, own: Mapping, config: Mapping) -> None:
     rules = rules_of(kind.row_type)
     if own.get("score") not in [None, *rules]:
         refuse(f"score: {own['score']}", f"expected one of {', '.join(rules)}")
+
+
+def say_misspelt(metadata: Mapping) -> None:
+    """Warn of a key that is likely a misspelt one of those that mean something: any other is the user's own note."""
+    for key in metadata:
+        if key not in METADATA_KEYS and (near := difflib.get_close_matches(str(key), METADATA_KEYS, 1, cutoff=0.8)):
+            warning_once(logger, f"Found {key} in the metadata (the YAML's or --metadata), did you mean {near[0]}?")
 
 
 def with_names(value: object, name_of: Callable[[Callable], str]):

@@ -26,7 +26,7 @@ from skywork_rb_plugin.metrics.metric_list import metric_configs
 from skywork_rb_plugin.metrics.register import register_metrics
 from skywork_rb_plugin.metrics.table import metrics_of
 from skywork_rb_plugin.tasks.dataset_task import DatasetTask, one_line
-from skywork_rb_plugin.tasks.keys import OWN_KEYS, UNUSED_KEYS, check_keys, name_of, with_names
+from skywork_rb_plugin.tasks.keys import OWN_KEYS, UNUSED_KEYS, check_keys, name_of, say_misspelt, with_names
 from skywork_rb_plugin.tasks.notes import Note, notes_of, notes_of_reader
 from skywork_rb_plugin.tasks.reading import Reading
 from skywork_rb_plugin.tasks.rehearsal import aggregate, filtered
@@ -70,6 +70,7 @@ class PreferenceTask(DatasetTask):
         config = {key: value for key, value in config.items() if key != "class" and value is not None}
         self._own = {key: config.pop(key) for key in self.own_keys if key in config}
         check_keys(type(self), self._own, config)
+        say_misspelt(config.get("metadata") or {})
         self._metrics = metrics_of(self.row_type, self._own.get("score"))
         config["metric_list"] = metric_configs(
             config.get("task"),
