@@ -66,17 +66,17 @@ def test_flex_attention_of_several_models_in_one_process(models, tmp_path):
 
 
 @pytest.mark.skipif("isolate_recompiles" not in inspect.signature(torch.compile).parameters, reason="an older torch")
-def test_what_one_model_compiles_does_not_count_for_another(monkeypatch):
+def test_what_one_model_compiles_does_not_count_for_another():
     """torch stops compiling a function anew after 8 times."""
-    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 1)
     torch._dynamo.reset()
 
     def twice(tensor):
         return 2 * tensor
 
-    for size in (3, 4, 5):
-        assert compiled_apart(twice)(torch.ones(size)).tolist() == [2.0] * size
-    shared = torch.compile(twice, dynamic=False, fullgraph=True, backend="eager")
-    shared(torch.ones(6))
-    with pytest.raises(Exception, match="fullgraph=True"):
-        shared(torch.ones(7))
+    with torch._dynamo.config.patch(recompile_limit=1):
+        for size in (3, 4, 5):
+            assert compiled_apart(twice)(torch.ones(size)).tolist() == [2.0] * size
+        shared = torch.compile(twice, dynamic=False, fullgraph=True, backend="eager")
+        shared(torch.ones(6))
+        with pytest.raises(Exception, match="fullgraph=True"):
+            shared(torch.ones(7))

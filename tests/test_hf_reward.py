@@ -249,7 +249,7 @@ def test_pad_token_that_no_text_contains(tmp_path, models):
         ({"chat_template": "{% for %}" + "x" * 300}, r"chat template of .* refuses a conversation with the roles user"),
         ({"pretrained": None}, r"found no pretrained=… in --model_args"),
         ({"pretrained": "/no/such/folder"}, r"found no folder /no/such/folder, expected"),
-        ({"dtype": "bf16"}, r"could not load .* with .*dtype=bf16"),
+        ({"dtype": "bf16"}, "found dtype=bf16, expected auto, bfloat16, float16 or float32"),
         ({"pad_rule": "left"}, r"found pad_rule=left, expected config or reference"),
         *(
             ({"batch_size": size}, rf"found --batch_size {size}, expected a whole number above 0, auto, or auto:N")

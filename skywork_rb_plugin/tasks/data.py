@@ -212,7 +212,7 @@ def _advice(source: Source, error: Exception, check: str) -> str:
     if "utf" in reason.lower() and (line := not_utf8(_text_files(source))):
         return line
     files = source.options.get("data_files")
-    if source.path in FORMATS.values() and not files:
+    if source.path in FORMATS.values() and not {"data_files", "data_dir"} & set(source.options):
         given = ", ".join(source.options) or "nothing"
         return f"found {given} in dataset_kwargs beside dataset_path {source.path}, expected data_files: a file, or several"
     found = f"could not load the {source.origin} ({type(cause).__name__}: {textwrap.shorten(reason, 200)})"
