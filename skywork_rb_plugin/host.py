@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
     from lm_eval.api.task import ConfigurableTask, Task
+    from lm_eval.tasks import TaskManager
+    from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 # name -> the modules that have had it, newest release first
 _PLACES = {
@@ -36,14 +38,12 @@ _PLACES = {
     "cli_evaluate": ("lm_eval.__main__",),
     "filter_registry": ("lm_eval.filters",),
     "get_model": ("lm_eval.api.registry",),
-    "get_sample_size": ("lm_eval.evaluator_utils",),
     "info_once": ("lm_eval.utils",),
     "load_yaml": ("lm_eval.tasks._yaml_loader",),
     "metric_registry": ("lm_eval.api.registry",),
     "model_registry": ("lm_eval.api.registry",),
     "register_aggregation": ("lm_eval.api.registry",),
     "register_metric": ("lm_eval.api.registry",),
-    "resolve_max_length": ("lm_eval.models.utils",),
     "simple_parse_args_string": ("lm_eval.utils",),
     "warning_once": ("lm_eval.utils",),
 }
@@ -105,6 +105,31 @@ def resolve_field(doc: Mapping, field: str | None) -> str | None:
     """A field of a task's configuration for one row: a column's content, or a Jinja template filled in."""
     task = __getattr__("ConfigurableTask")
     return (task._resolve_field if hasattr(task, "_resolve_field") else task.resolve_field)(doc, field)
+
+
+def index_of(manager: "TaskManager") -> dict:
+    """A TaskManager's tasks by name; private in 0.5.0.dev1."""
+    return manager.task_index if hasattr(manager, "task_index") else manager._task_index
+
+
+def sample_size(task: "Task", limit: float | None) -> int | None:
+    """How many rows `--limit` leaves of a task; None where there is no limit. 0.5 calls it private."""
+    utils = importlib.import_module("lm_eval.evaluator_utils")
+    return (utils.get_sample_size if hasattr(utils, "get_sample_size") else utils._get_sample_size)(task, limit)
+
+
+def stated_length(config: "PretrainedConfig", tokenizer: "PreTrainedTokenizerBase | None" = None) -> int:
+    """The tokens that a model says it can read, by its config or else its tokenizer; 0: neither says.
+
+    0.5.0.dev1 has this only within HFLM.max_length.
+    """
+    utils = importlib.import_module("lm_eval.models.utils")
+    if hasattr(utils, "resolve_max_length"):
+        return utils.resolve_max_length(config, tokenizer, default=0)
+    text = config.get_text_config()
+    stated = (getattr(text, name, None) for name in ("n_positions", "max_position_embeddings", "n_ctx"))
+    length = next(filter(None, stated), None) or getattr(tokenizer, "model_max_length", 0)
+    return length if length < 10**9 else 0
 
 
 def __getattr__(name: str):

@@ -35,11 +35,11 @@ def check_tasks(run: Mapping | None, processes: int = 1) -> None:
     if manager is None:
         # the harness will make one of all tasks, which takes seconds; ours are few
         manager = _manager_of_ours(run)
-        tasks = [task for task in tasks if isinstance(task, str) and task in manager.task_index]
+        tasks = [task for task in tasks if isinstance(task, str) and task in host.index_of(manager)]
     with _quiet():
         to_load = []
         for task in tasks:
-            leaves = list(_leaves(task, manager.task_index))
+            leaves = list(_leaves(task, host.index_of(manager)))
             for name, _, kind in leaves:
                 _refuse(name, kind)
             if not leaves or any(_is_ours(made_by) for _, made_by, _ in leaves):
@@ -75,7 +75,7 @@ def _documents(name: str, task: object, run: Mapping) -> int:
     if samples := (run.get("samples") or {}).get(name):
         return len(set(samples))
     total = len(task.eval_docs)
-    return min(total, host.get_sample_size(task, run.get("limit")) or total)
+    return min(total, host.sample_size(task, run.get("limit")) or total)
 
 
 def _manager_of_ours(run: Mapping):

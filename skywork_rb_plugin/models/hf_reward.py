@@ -17,7 +17,7 @@ from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.heads.head import Head
 from skywork_rb_plugin.heads.pooling import PadRule, pad_id_for_pooling, pooled_index
 from skywork_rb_plugin.heads.sequence_classification import CheckedLoader, check_labels, head_name, standard_head
-from skywork_rb_plugin.host import HFLM, resolve_max_length
+from skywork_rb_plugin.host import HFLM, stated_length
 from skywork_rb_plugin.models import checkpoints, processes
 from skywork_rb_plugin.models.options import check_length, check_names, check_values, device_for, plain, shown
 from skywork_rb_plugin.models.rendering import PROBES, Rendered, Renderer
@@ -82,7 +82,7 @@ class HFReward(RewardLM, HFLM):
         self._files = {key: value for key, value in kwargs.items() if key in _FILE_OPTIONS}
         requested, self._wanted_length = kwargs.get("attn_implementation"), kwargs.get("max_length")
         if isinstance(pretrained, transformers.PreTrainedModel):
-            own = kwargs.get("max_position_embeddings") or resolve_max_length(pretrained.config, default=0)
+            own = kwargs.get("max_position_embeddings") or stated_length(pretrained.config)
             check_length(self._wanted_length, own, self._name)
         # the host puts a model that came loaded into evaluation mode
         with _modes_kept(pretrained if isinstance(pretrained, torch.nn.Module) else None):
@@ -195,7 +195,7 @@ class HFReward(RewardLM, HFLM):
             raise UserError(f"found model_max_length {length!r} in the tokenizer's config, expected a number of tokens")
 
     def _create_model(self, pretrained: str, *, peft: str | None = None, **kwargs) -> None:
-        own = kwargs.get("max_position_embeddings") or resolve_max_length(self.config, self.tokenizer, default=0)
+        own = kwargs.get("max_position_embeddings") or stated_length(self.config, self.tokenizer)
         check_length(self._wanted_length, own, self._name, self.config)
         # flash attention knows no prefix trees
         may_flash = self._scoring == "padded" and self.device.type == "cuda"
