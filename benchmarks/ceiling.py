@@ -16,7 +16,7 @@ from speed import model_of, pairs_of, parser_of
 from torch.profiler import ProfilerActivity, profile
 
 from skywork_rb_plugin import HFReward
-from skywork_rb_plugin.models.rendering import Rendered
+from skywork_rb_plugin.rendering.rendered import Rendered
 
 # operators of torch by what they are for; what is left is elementwise
 KINDS = {

@@ -14,7 +14,7 @@ import transformers
 from speed import DEMO, pairs_of
 from token_ids import TokenIds
 
-from skywork_rb_plugin.models.rendering import Renderer
+from skywork_rb_plugin.rendering.renderer import Renderer
 
 
 def tokenize(tokenizer: str, rows: list[dict]) -> TokenIds:

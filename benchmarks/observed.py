@@ -7,7 +7,8 @@ from typing import NamedTuple
 import torch
 import transformers
 
-from skywork_rb_plugin.heads.sequence_classification import standard_head
+from skywork_rb_plugin.heads.families.classifier import Classifier
+from skywork_rb_plugin.heads.family import Loaded
 from skywork_rb_plugin.scoring import choice
 from skywork_rb_plugin.scoring.attention import tree_attentions
 from skywork_rb_plugin.scoring.padded import PaddedScorer
@@ -57,12 +58,14 @@ class Subject:
     def padded(self, size: int = 8) -> PaddedScorer:
         """The scorer by padded batches."""
         pad_id = self.model.config.pad_token_id
-        return PaddedScorer(self.model, standard_head(self.model, pad_id), pad_id, self.device, batch_size=size)
+        return PaddedScorer(
+            self.model, Classifier().head(Loaded.of(self.model, pad_id)), pad_id, self.device, batch_size=size
+        )
 
     def tree(self, implementation: str, budget: int, compiled: bool = False) -> ObservedScorer:
         """A scorer by prefix trees with an attention of this name."""
         [attention] = tree_attentions(self.model, implementation, self.device, compiled)
-        head = standard_head(self.model, self.model.config.pad_token_id)
+        head = Classifier().head(Loaded.of(self.model, self.model.config.pad_token_id))
         return ObservedScorer(self.model, head, attention, budget, self.device, compiled=compiled)
 
     def check(self, tree: ObservedScorer, sequences: list[tuple[int, ...]]) -> dict:

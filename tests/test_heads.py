@@ -11,9 +11,12 @@ import transformers
 from conftest import FAMILIES
 
 from skywork_rb_plugin import HFReward, UserError
+from skywork_rb_plugin.conversations import whole_conversation
+from skywork_rb_plugin.heads import plugins
+from skywork_rb_plugin.heads.families.classifier import Classifier
+from skywork_rb_plugin.heads.family import Family, Loaded
 from skywork_rb_plugin.heads.head import Head
-from skywork_rb_plugin.heads.sequence_classification import standard_head
-from skywork_rb_plugin.models.rendering import Rendered
+from skywork_rb_plugin.rendering.rendered import Rendered
 from skywork_rb_plugin.scoring.attention import tree_attentions
 from skywork_rb_plugin.scoring.padded import PaddedScorer
 from skywork_rb_plugin.scoring.scorer import TreeScorer
@@ -132,7 +135,7 @@ def test_the_standard_head_is_what_the_model_itself_computes(models, family):
     model = transformers.AutoModelForSequenceClassification.from_pretrained(models[family], attn_implementation="eager")
     model.eval()
     pad, conversations = model.config.pad_token_id, Tokenized(sequences())
-    head = standard_head(model, pad)
+    head = Classifier().head(Loaded.of(model, pad))
     own = scores(PaddedScorer(model, head, pad, CPU, batch_size=5), conversations)
     read = dataclasses.replace(head, own_logits=False)
     assert scores(PaddedScorer(model, read, pad, CPU, batch_size=5), conversations) == pytest.approx(own, abs=1e-6)
@@ -215,34 +218,41 @@ def test_positions_that_a_conversation_lacks_are_one_line(models, positions):
             scores(scorer, Tokenized([[0, 5, 6]]))
 
 
-def test_a_backend_with_a_head_of_its_own(models):
-    """Appended tokens, several reads, the fingerprint: a family needs no more than `find_head`."""
-    layer = linear(1)
+class Ended(Family):
+    """Reads the second token and one that it appends."""
 
-    class Ended(HFReward):
-        """Reads the second token and one that it appends."""
+    name, models, source = "ended", "classifiers, in this test", "this test"
+    auto_class = "AutoModelForSequenceClassification"
 
-        def find_head(self, pad_id):
-            """Two reads."""
-            return Head("ended", lambda ids: [1, len(ids) - 1], layer, lambda v: v[0][0] + 2 * v[1][0], append=(7,))
+    def answers(self, checkpoint):
+        """To all that have a head called so."""
+        return checkpoint.has("score.weight")
 
+    def head(self, loaded):
+        """Two reads."""
+        layer = loaded.linear("score")
+        return Head(self.name, lambda ids: [1, len(ids) - 1], layer, lambda v: v[0][0] + 2 * v[1][0], append=(7,))
+
+
+def test_a_family_with_two_reads_and_a_token_of_its_own(models, monkeypatch, caplog):
+    """Appended tokens, several reads, the fingerprint, the built-in family that would answer too, `head=`."""
+    ours = plugins.registered()
+    monkeypatch.setattr(plugins, "registered", lambda: (plugins.Registered(Ended(), "stranger 1.0"), *ours))
     pairs = [("Question?", "a long response"), ("Question?", "short")]
-    expected = None
     for scoring in ("tree", "padded"):
-        model = Ended(models["llama-3.1"], device="cpu", scoring=scoring)
-        ids = [
-            [
-                *model.renderer.encode(
-                    [model.renderer.render([{"role": "user", "content": p}, {"role": "assistant", "content": r}])]
-                )[0]
-            ]
-            for p, r in pairs
-        ]
-        assert all(one[-1] == 7 for one in ids)
-        expected = [by_hand(model.model, model._head, one) for one in ids]
+        model = HFReward(models["llama-3.1"], device="cpu", scoring=scoring)
+        assert "is read by the head ended (stranger 1.0); classifier (built in) would too: head=NAME" in caplog.text
+        texts = [model.renderer.render(whole_conversation(pair)) for pair in pairs]
+        sequences = model.renderer.encode(texts)
+        assert all(one[-1] == 7 for one in sequences)
+        expected = [by_hand(model.model, model._head, one) for one in sequences]
         assert model.score(pairs) == pytest.approx(expected, abs=1e-5)
-        assert model.get_model_info()["reward"]["head"] == "ended"
+        assert model.get_model_info()["reward"]["head"] == "ended (stranger 1.0)"
         assert model.fingerprint()["appended tokens"] == "(7,)"
+    caplog.clear()
+    other = HFReward(models["llama-3.1"], device="cpu", head="classifier")
+    assert other.head_name() == "LlamaForSequenceClassification, one label"
+    assert "would too" not in caplog.text
 
 
 def test_tokens_that_a_head_appends_come_before_the_cut(models):
@@ -254,6 +264,6 @@ def test_tokens_that_a_head_appends_come_before_the_cut(models):
     renderer.append = (5, 6)
     assert renderer.encode([text]) == [[*plain, 5, 6]]
     [ids] = Rendered(renderer, [text]).encode([0])
-    assert (ids[0], ids[-3:], len(ids)) == (plain[0], [plain[-1], 5, 6], 20)
+    assert (ids[0], ids[-3:], len(ids)) == (plain[0], (plain[-1], 5, 6), 20)
     renderer.append = tuple(plain[-1:])
     assert renderer.encode([text]) == [plain]  # it ends so already

@@ -7,8 +7,10 @@ from conftest import ASSETS, FAMILIES, NUMBERS, needs_assets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skywork_rb_plugin.heads.sequence_classification import standard_head
-from skywork_rb_plugin.models.rendering import Rendered, Renderer
+from skywork_rb_plugin.heads.families.classifier import Classifier
+from skywork_rb_plugin.heads.family import Loaded
+from skywork_rb_plugin.rendering.rendered import Rendered
+from skywork_rb_plugin.rendering.renderer import Renderer
 from skywork_rb_plugin.scoring.attention import TreeAttention
 from skywork_rb_plugin.scoring.prefix_tree import pack_conversations
 from skywork_rb_plugin.scoring.scorer import TreeScorer
@@ -145,7 +147,7 @@ def test_forwarded_tokens_of_rewardbench(family):
     # as scored: piece by piece while tokenizing, padded to one shape
     model = transformers.AutoModelForSequenceClassification.from_pretrained(folder)
     attention = TreeAttention("sdpa", fixed_shapes=True)
-    scorer = TreeScorer(model, standard_head(model, None), attention, 4096, model.device)
+    scorer = TreeScorer(model, Classifier().head(Loaded.of(model)), attention, 4096, model.device)
     packs = [pack for packs in scorer._packs(rendered, {}) for pack in packs]
     assert sum(map(len, packs)) <= 1.015 * unique
     assert sum(map(scorer._size, packs)) <= 1.02 * sum(map(len, packs))

@@ -169,8 +169,8 @@ def test_a_backend_needs_nothing_of_the_host_s_own_loading(task_manager):
     """A reward model that is neither on disk nor HFLM: renderer, scorer and two facts are enough for a whole run."""
     from lm_eval import simple_evaluate
 
-    from skywork_rb_plugin.models.rendering import Renderer
     from skywork_rb_plugin.models.reward_lm import RewardLM
+    from skywork_rb_plugin.rendering.renderer import Renderer
     from skywork_rb_plugin.scoring.batches import Scored
 
     class Length:

@@ -26,19 +26,22 @@ class Head:
         name: in words, for the log, the results file and the cache's fingerprint.
         positions: token ids of a conversation -> indices of the tokens to read, at least one.
         values: hidden states (reads, hidden size) -> numbers (reads, k), of whatever conversations; on the model's device.
+            None: rewards can only be the model's own logits, as those of encoders with a pooler.
         reward: the numbers of one conversation's reads, in the order of its positions, as float32 -> its reward.
         append: token ids that end a conversation; put there where they are absent, before it is cut to the model's length.
         dtype: what `values` computes in, also under mixed precision; None: whatever the model gives.
         own_logits: whether the model's own forward applies this head, so that padded batches can leave it to the model.
+        label: with `own_logits`, which of the model's logits is the reward, where it has several.
     """
 
     name: str
     positions: Callable[[Sequence[int]], Sequence[int]]
-    values: Callable[[torch.Tensor], torch.Tensor]
+    values: Callable[[torch.Tensor], torch.Tensor] | None
     reward: Callable[[Sequence[Sequence[float]]], float] = only_value
     append: tuple[int, ...] = ()
     dtype: torch.dtype | None = None
     own_logits: bool = False
+    label: int | None = None
 
     def reads(self, ids: Sequence[int]) -> list[int]:
         """The positions to read in a conversation.

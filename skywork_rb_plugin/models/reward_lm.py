@@ -16,8 +16,9 @@ from skywork_rb_plugin.host import Instance, coming_evaluation, simple_parse_arg
 from skywork_rb_plugin.models import score_cache
 from skywork_rb_plugin.models.cache_file import check_file
 from skywork_rb_plugin.models.coming_run import check_cache, check_tasks
-from skywork_rb_plugin.models.rendering import Rendered, Renderer
 from skywork_rb_plugin.models.requests import answer_is_missing, conversation_of, not_finite, refuse_unrankable
+from skywork_rb_plugin.rendering.rendered import Rendered
+from skywork_rb_plugin.rendering.renderer import Renderer
 from skywork_rb_plugin.scoring.batches import Scorer
 from skywork_rb_plugin.scoring.progress import Counts, Progress
 

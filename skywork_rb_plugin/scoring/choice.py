@@ -62,7 +62,7 @@ def choose_scorer(
         return padded
     reasons, fails = [], False
     try:
-        if padded.head is None:
+        if padded.head.values is None:
             raise UserError("expected a causal decoder with a head that reads hidden states")
         model = causal_model(padded.model, max_length)
         states = [padded.states(ids) for ids in sequences]

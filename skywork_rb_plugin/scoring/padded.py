@@ -25,8 +25,8 @@ class PaddedScorer:
 
     Args:
         model: a model of transformers, or one with an adapter.
-        head: how rewards are read off its hidden states; None, or one with `own_logits`: they are the only logit of the
-            model itself, which pools by its config's pad id.
+        head: how rewards are read off its hidden states; with `own_logits` they are a logit of the model itself, which
+            pools by its config's pad id.
         pad_id: the id that pooling skips, or None: then every batch is filled up with an id that does not occur in
             it, so that the last real token is pooled.
         device: where inputs go.
@@ -41,7 +41,7 @@ class PaddedScorer:
     def __init__(
         self,
         model: torch.nn.Module,
-        head: Head | None,
+        head: Head,
         pad_id: int | None,
         device: torch.device,
         autocast: torch.dtype | None = None,
@@ -72,7 +72,10 @@ class PaddedScorer:
             UserError: memory runs out.
         """
         self.batch_sizes.clear()
-        sequences = [(tuple(ids), i) for i, ids in enumerate(conversations.encode(range(len(conversations.texts))))]
+        sequences = [
+            (ids if isinstance(ids, tuple) else tuple(ids), i)
+            for i, ids in enumerate(conversations.encode(range(len(conversations.texts))))
+        ]
         collator = Collator(sequences, sort_fn=lambda item: (-len(item[0]), item))
         automatic = self.batch_size == "auto"
         size, scheduler = (0, self._scheduler) if automatic else (int(self.batch_size), None)
@@ -85,7 +88,7 @@ class PaddedScorer:
     def score(self, batch: Sequence[Sequence[int]]) -> list[float]:
         """Scores of one batch of token ids, cast to float32 from the model's dtype."""
         with self._autocast():
-            if self.head is None or self.head.own_logits:
+            if self.head.own_logits:
                 return self._own_logits(batch)
             return self.head.rewards(self.head.read(self._hidden(batch)), [len(self.head.reads(ids)) for ids in batch])
 
@@ -113,7 +116,7 @@ class PaddedScorer:
             input_ids[row, : len(ids)] = ids
             attention_mask[row, : len(ids)] = 1
         inputs = {"input_ids": torch.from_numpy(input_ids).to(self.device)}
-        if self.head is None or looks_ahead(self.model.config.get_text_config()):
+        if self.head.values is None or looks_ahead(self.model.config.get_text_config()):
             inputs["attention_mask"] = torch.from_numpy(attention_mask).to(self.device)
         return inputs
 
@@ -129,12 +132,12 @@ class PaddedScorer:
         finally:
             for name, value in given.items():  # the model may be the caller's own, or be wrapped again
                 setattr(config, name, value)
-        if logits.numel() != len(batch):
+        if logits.shape[0] != len(batch) or (self.head.label is None and logits.numel() != len(batch)):
             raise UserError(
                 f"found logits of the shape {tuple(logits.shape)} for {len(batch)} conversations, expected a reward model, "
                 "with one for each"
             )
-        return logits.float().flatten().tolist()
+        return (logits if self.head.label is None else logits[:, self.head.label]).float().flatten().tolist()
 
     def _hidden(self, batch: Sequence[Sequence[int]]) -> torch.Tensor:
         """The hidden states that the head reads, one conversation's after another's."""

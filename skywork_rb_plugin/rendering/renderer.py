@@ -12,15 +12,23 @@ from skywork_rb_plugin.errors import UserError
 
 # put before a template, this macro hides transformers' clock from it; `+` keeps a newline that follows
 _STOPPED_CLOCK = "{%- macro strftime_now(format) -%}1970{%- endmacro +%}"
-# one prompt with two responses, and another prompt
-PROBES = [
-    ({"role": "user", "content": prompt}, {"role": "assistant", "content": response})
-    for prompt, response in (
-        ("Hello", "Hi"),
-        ("Hello", "Hi! What can I do for you today?"),
-        ("Name three colours.", "Red, green and blue."),
-    )
-]
+_HELLO = ({"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"})
+
+
+class TokenIds(tuple):
+    """Token ids of a conversation.
+
+    Attributes:
+        marks: indices of tokens that a renderer found in the text, such as ends of steps, for the head that reads them.
+    """
+
+    marks: tuple[int, ...]
+
+    def __new__(cls, ids: Iterable[int], marks: Iterable[int] = ()) -> "TokenIds":
+        """Token ids with marks."""
+        found = super().__new__(cls, ids)
+        found.marks = tuple(marks)
+        return found
 
 
 class Renderer:
@@ -55,7 +63,7 @@ class Renderer:
         self.append: tuple[int, ...] = ()
         self.vocabulary: int | None = None
         self.template_date: str | None = None  # the date that the template put into every prompt, if it reads the clock
-        self._reads_clock = self.render(PROBES[0]) != self.render(PROBES[0], _STOPPED_CLOCK + self.template)
+        self._reads_clock = self.render(_HELLO) != self.render(_HELLO, _STOPPED_CLOCK + self.template)
         self._note_date()
 
     @property
@@ -116,54 +124,13 @@ class Renderer:
             self.template_date = datetime.date.today().isoformat()
 
     def cut(self, ids: Sequence[int]) -> Sequence[int]:
-        """At most `max_length` tokens: the BOS, then the conversation's end."""
-        if len(ids) <= self.max_length:
+        """At most `max_length` tokens: the BOS, then the conversation's end; marks of what is cut are gone."""
+        lost = len(ids) - self.max_length
+        if lost <= 0:
             return ids
-        if ids[0] == self.tokenizer.bos_token_id:
-            return [ids[0], *ids[len(ids) - self.max_length + 1 :]]
-        return ids[-self.max_length :]
-
-
-class Rendered:
-    """Distinct rendered conversations, tokenized when a scorer asks for them.
-
-    Attributes:
-        texts: the conversations as the model's template puts them.
-        tokens: of each conversation that was encoded, how many the model is given.
-        lost: of each, how many were cut, since the model's length is less.
-    """
-
-    def __init__(self, renderer: Renderer, texts: Sequence[str]) -> None:
-        self.texts, self._renderer = texts, renderer
-        self.tokens, self.lost = [0] * len(texts), [0] * len(texts)
-
-    @property
-    def truncated(self) -> int:
-        """How many conversations were longer than the model's length."""
-        return sum(map(bool, self.lost))
-
-    def encode(self, indices: Sequence[int]) -> list[Sequence[int]]:
-        """Token ids of the conversations at these indices, cut to the model's length.
-
-        Raises:
-            UserError: the template makes nothing of a conversation.
-        """
-        whole = self._renderer.encode([self.texts[i] for i in indices])
-        if not all(whole):
-            raise UserError(
-                f"the chat template of {self._renderer.name} renders a conversation as no token at all; give another "
-                "chat_template=FILE in --model_args"
-            )
-        short = [self._renderer.cut(ids) for ids in whole]
-        known, highest = self._renderer.vocabulary, max(map(max, short), default=0)
-        if known is not None and highest >= known:
-            raise UserError(
-                f"found token id {highest}, expected less than {known}, which {self._renderer.name} knows: is tokenizer=… "
-                "another model's?"
-            )
-        for i, before, after in zip(indices, whole, short, strict=True):
-            self.tokens[i], self.lost[i] = len(after), len(before) - len(after)
-        return short
+        start = [ids[0]] if ids[0] == self.tokenizer.bos_token_id else []
+        marks = (mark - lost for mark in getattr(ids, "marks", ()))
+        return TokenIds([*start, *ids[lost + len(start) :]], (mark for mark in marks if mark >= len(start)))
 
 
 def _is_unicode(text: str) -> bool:

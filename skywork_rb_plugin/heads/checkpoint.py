@@ -1,0 +1,171 @@
+"""What a checkpoint is, before and after its decoder is loaded: its config, the names of its tensors, and single tensors."""
+
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+import transformers
+from safetensors import safe_open
+from transformers.utils import cached_file
+
+from skywork_rb_plugin.errors import UserError
+
+_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+
+
+class Checkpoint:
+    """A checkpoint on disk, on the hub, or a model that came loaded.
+
+    Tensors of a head are few and small: they are read one by one, whatever loads the decoder.
+
+    Args:
+        name: as the user calls it.
+        config: its config.
+        path: folder or hub name; None for a model that came loaded.
+        model: that model.
+        adapter: folder or hub name of a PEFT adapter, whose files go before the base's.
+        options: `label`, `steps` and the like from --model_args, for the head.
+        files: how files are found: `revision`, `subfolder`, `variant`, `gguf_file`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        config: transformers.PretrainedConfig,
+        path: str | None = None,
+        model: torch.nn.Module | None = None,
+        adapter: str | None = None,
+        options: Mapping[str, object] | None = None,
+        files: Mapping[str, object] | None = None,
+    ) -> None:
+        self.name, self.config, self.path, self.adapter = name, config, path, adapter
+        self._model, self._files = model, dict(files or {})
+        self._options = {key: value for key, value in (options or {}).items() if value is not None}
+        self._read: set[str] = set()  # tensors and options that a head took
+
+    # the config
+
+    @property
+    def architectures(self) -> list[str]:
+        """The names of classes in the config."""
+        return list(self.config.architectures or [])
+
+    @property
+    def architecture(self) -> str:
+        """The same in words."""
+        return ", ".join(self.architectures or ["unknown architecture"])
+
+    @property
+    def labels(self) -> str:
+        """How many labels the config has, and which, in words."""
+        labels = ", ".join(str(label) for label in list(self.config.id2label.values())[:5])
+        return f"{self.config.num_labels} label{'s' * (self.config.num_labels != 1)} ({labels})"
+
+    def setting(self, key: str, default: object = None) -> object:
+        """A value of the config that transformers may not know of."""
+        return getattr(self.config, key, default)
+
+    # options
+
+    def option(self, key: str) -> object:
+        """An option of --model_args, or None."""
+        self._read.add(key)
+        return self._options.get(key)
+
+    def unused_options(self) -> list[str]:
+        """Options that were given and that no head asked for."""
+        return [f"{key}={value}" for key, value in self._options.items() if key not in self._read]
+
+    # tensors
+
+    @functools.cached_property
+    def names(self) -> frozenset[str]:
+        """The names of its tensors; empty where they can't be known before it is loaded, as in a GGUF file."""
+        return frozenset(self._places)
+
+    @property
+    def beside_layers(self) -> list[str]:
+        """The names of tensors that are no decoder layer's, for errors: the head is among them, if there is one."""
+        return sorted(name for name in self.names if ".layers." not in name and not name.startswith("layers."))
+
+    def has(self, *names: str) -> bool:
+        """Whether it has all of these tensors."""
+        return self.names.issuperset(names)
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """One tensor, as it is stored, on the CPU.
+
+        Raises:
+            UserError: there is none of this name; the line tells which there are.
+        """
+        if name not in self._places:
+            shown = ", ".join(self.beside_layers[:6]) or "none that can be listed"
+            raise UserError(
+                f"found no tensor {name} in {self.name} ({self.architecture}), expected the head to be whole; its tensors "
+                f"beside the layers: {shown}"
+            )
+        self._read.add(name)
+        place = self._places[name]
+        return place.detach().cpu() if isinstance(place, torch.Tensor) else _tensors_of(self._file(place), [name])[name]
+
+    def unread(self, loaded: Sequence[str]) -> list[str]:
+        """Of names that the decoder did not take, those that no head read."""
+        return sorted(set(loaded) - self._read)
+
+    # files
+
+    def tensors_in(self, file: str) -> dict[str, torch.Tensor]:
+        """All tensors of a file beside the weights, such as `value_head.safetensors`; empty where there is no such file."""
+        found = self._file(file)
+        return {} if found is None else _tensors_of(found)
+
+    @functools.cached_property
+    def _places(self) -> Mapping[str, str | torch.Tensor]:
+        """Of each tensor the file that has it, or itself where the model came loaded."""
+        if self._model is not None:
+            inner = self._model.get_base_model() if hasattr(self._model, "get_base_model") else self._model
+            return inner.state_dict()
+        variant = self._files.get("variant")
+        for weights in _WEIGHTS:
+            name = weights.replace(".", f".{variant}.", 1) if variant else weights
+            index = self._file(
+                f"{weights}.index.json".replace(".", f".{variant}.", 1) if variant else f"{weights}.index.json"
+            )
+            if index is not None:
+                return json.loads(index.read_text("utf-8"))["weight_map"]
+            if (file := self._file(name)) is not None:
+                return dict.fromkeys(_names_of(file), name)
+        return {}
+
+    @functools.cache  # noqa: B019  as long-lived as its checkpoint
+    def _file(self, name: str) -> Path | None:
+        """A file of the adapter or the checkpoint; None where there is none."""
+        if self._files.get("gguf_file"):
+            return None
+        found = None
+        quietly = {
+            f"_raise_exceptions_for_{what}": False for what in ("missing_entries", "gated_repo", "connection_errors")
+        }
+        if self.adapter is not None:
+            found = cached_file(self.adapter, name, **quietly)
+        if found is None and self.path is not None:
+            where = {key: self._files.get(key) or default for key, default in (("revision", "main"), ("subfolder", ""))}
+            found = cached_file(self.path, name, **where, **quietly)
+        return None if found is None else Path(found)
+
+
+def _names_of(file: Path) -> list[str]:
+    if file.suffix == ".safetensors":
+        with safe_open(file, "pt") as tensors:
+            return list(tensors.keys())
+    return list(torch.load(file, map_location="cpu", weights_only=True, mmap=True))
+
+
+def _tensors_of(file: Path, names: Sequence[str] | None = None) -> dict[str, torch.Tensor]:
+    if file.suffix == ".safetensors":
+        with safe_open(file, "pt") as tensors:
+            return {name: tensors.get_tensor(name) for name in names or tensors.keys()}
+    loaded = torch.load(file, map_location="cpu", weights_only=True)
+    return {name: loaded[name] for name in names or loaded}
