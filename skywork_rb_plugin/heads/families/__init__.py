@@ -6,7 +6,9 @@ from skywork_rb_plugin.heads.family import Family
 from skywork_rb_plugin.heads.hookspecs import hookimpl
 
 # "module:Class" of each, the most special first
-FAMILIES = ("classifier:Classifier",)
+FAMILIES = (
+    "classifier:Classifier",
+)  # fmt: skip
 
 
 @hookimpl
