@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import transformers
 
@@ -35,14 +36,14 @@ class ObservedScorer(TreeScorer):
         super().__init__(*args, **kwargs)
         self.started: list[Started] = []
 
-    def _start(self, pack: Pack, reads: list[list[int]]):
+    def _start(self, pack: Pack, reads: list[np.ndarray]):
         start = time.perf_counter()
         underway = super()._start(pack, reads)
         pairs = int(pack.depths.sum()) + len(pack)  # a token sees as many as it is deep, and itself
         self.started.append(Started(time.perf_counter() - start, pairs, sum(map(len, reads))))
         return underway
 
-    def packs(self, sequences: list[tuple[int, ...]]) -> list[tuple[Pack, list[list[int]]]]:
+    def packs(self, sequences: list[tuple[int, ...]]) -> list[tuple[Pack, list[np.ndarray]]]:
         """The packs of these conversations, and what is read in each."""
         packs = pack_conversations(dict(enumerate(sequences)), self.budget)
         return [(pack, [self.head.reads(ids) for ids in pack.sequences]) for pack in packs]

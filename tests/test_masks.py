@@ -30,7 +30,7 @@ def by_definition(pack, size, window):
     """Token q sees token k when k's conversation beginning is a beginning of q's, and not too far back."""
     paths: dict[int, tuple] = {}
     for i, ids in enumerate(pack.sequences):
-        node = pack.node(i, len(ids) - 1)
+        node = int(pack.nodes(i, len(ids) - 1))
         for length in range(len(ids), 0, -1):
             paths[node] = ids[:length]
             # the parent: the last node before this one that holds the shorter beginning

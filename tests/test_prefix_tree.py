@@ -2,6 +2,7 @@
 
 import time
 
+import numpy as np
 import pytest
 from conftest import ASSETS, FAMILIES, NUMBERS, needs_assets
 from hypothesis import given, settings
@@ -43,7 +44,7 @@ def test_every_token_sees_what_it_would_see_alone(sequences, budget, strict):
         assert stored == prefixes(pack.sequences)
         assert len(stored) == len(pack)  # nothing is stored twice
         for i, (key, ids) in enumerate(zip(pack.conversations, pack.sequences, strict=True)):
-            path = [pack.node(i, position) for position in range(len(ids))]
+            path = pack.nodes(i, np.arange(len(ids))).tolist()
             assert path == list(visible(pack, path[-1]))
             assert tuple(pack.tokens[k] for k in path) == ids == sequences[key]
             found.append(key)
@@ -94,7 +95,7 @@ def test_equal_conversations_are_stored_once():
     """Whatever asks for them, each gets its answer from the same node."""
     [pack] = pack_conversations({7: [1, 2, 3], 9: [1, 2, 3], 4: [1, 2]}, 10)
     assert (pack.tokens.tolist(), pack.depths.tolist()) == ([1, 2, 3], [0, 1, 2])
-    assert {key: pack.node(i, len(pack.sequences[i]) - 1) for i, key in enumerate(pack.conversations)} == {
+    assert {key: pack.nodes(i, len(pack.sequences[i]) - 1) for i, key in enumerate(pack.conversations)} == {
         7: 2,
         9: 2,
         4: 1,

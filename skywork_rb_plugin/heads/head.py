@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from skywork_rb_plugin.errors import UserError
@@ -27,6 +28,9 @@ class Head:
         positions: token ids of a conversation -> indices of the tokens to read, at least one.
         values: hidden states (reads, hidden size) -> numbers (reads, k), of whatever conversations; on the model's device.
             None: rewards can only be the model's own logits, as those of encoders with a pooler.
+        targets: token ids of a conversation -> at each position the id of the token that is asked about there, such as
+            the next one; `values` gets these, (reads,), as its second argument. None: what is read depends on the
+            hidden state alone.
         reward: the numbers of one conversation's reads, in the order of its positions, as float32 -> its reward.
         append: token ids that end a conversation; put there where they are absent, before it is cut to the model's length.
         dtype: what `values` computes in, also under mixed precision; None: whatever the model gives.
@@ -36,15 +40,16 @@ class Head:
 
     name: str
     positions: Callable[[Sequence[int]], Sequence[int]]
-    values: Callable[[torch.Tensor], torch.Tensor] | None
+    values: Callable[..., torch.Tensor] | None
     reward: Callable[[Sequence[Sequence[float]]], float] = only_value
     append: tuple[int, ...] = ()
     dtype: torch.dtype | None = None
     own_logits: bool = False
     label: int | None = None
+    targets: Callable[[Sequence[int]], Sequence[int]] | None = None
 
-    def reads(self, ids: Sequence[int]) -> list[int]:
-        """The positions to read in a conversation.
+    def reads(self, ids: Sequence[int]) -> np.ndarray:
+        """What is read in a conversation: (reads, 2), each a position and its target, 0 where the head has no targets.
 
         Raises:
             UserError: there is none, or one that the conversation does not have.
@@ -55,14 +60,17 @@ class Head:
                 f"found positions {positions} to read in a conversation of {len(ids)} tokens, expected at least one from 0 "
                 f"to {len(ids) - 1}; the head is {self.name}"
             )
-        return positions
+        return np.stack([positions, self.targets(ids) if self.targets else np.zeros_like(positions)], 1).astype(
+            np.int64
+        )
 
-    def read(self, hidden: torch.Tensor) -> torch.Tensor:
-        """The numbers at some reads, (reads, k) in float32, from their hidden states (reads, hidden size)."""
+    def read(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """The numbers at some reads, (reads, k) in float32, from their hidden states (reads, hidden size) and targets."""
+        given = (targets.to(hidden.device),) if self.targets else ()
         if self.dtype is None:
-            return self.values(hidden).float()
+            return self.values(hidden, *given).float()
         with torch.autocast(hidden.device.type, enabled=False):
-            return self.values(hidden.to(self.dtype)).float()
+            return self.values(hidden.to(self.dtype), *given).float()
 
     def rewards(self, values: torch.Tensor, reads: Sequence[int]) -> list[float]:
         """The reward of each conversation, from its reads' numbers in a row (all reads, k); `reads` are their counts.

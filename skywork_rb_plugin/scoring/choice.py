@@ -66,7 +66,7 @@ def choose_scorer(
             raise UserError("expected a causal decoder with a head that reads hidden states")
         model = causal_model(padded.model, max_length)
         states = [padded.states(ids) for ids in sequences]
-        _check_head(padded, expected, states)
+        _check_head(padded, sequences, expected, states)
         for attention in tree_attentions(model, requested, padded.device, compiled):
             auto = tokens_per_pack == "auto"
             budget = automatic_budget(model, attention.implementation, padded.device) if auto else tokens_per_pack
@@ -107,13 +107,15 @@ def _rewards(padded: PaddedScorer, sequences: list[Sequence[int]]) -> list[float
         raise UserError(f"the model fails on a short conversation: {_line(error)}") from error
 
 
-def _check_head(padded: PaddedScorer, expected: list[float], states: list[torch.Tensor]) -> None:
+def _check_head(
+    padded: PaddedScorer, sequences: list[Sequence[int]], expected: list[float], states: list[torch.Tensor]
+) -> None:
     """Check that the head makes of hidden states what the model itself does.
 
     Raises:
         UserError: it does not.
     """
-    found = map(padded.reward_of, states)
+    found = map(padded.reward_of, states, sequences)
     # both round one sum to the model's dtype
     tolerance = max(4 * torch.finfo(padded.autocast or padded.model.dtype).eps, 1e-5) * max(map(abs, expected)) + 1e-6
     for ours, own in zip(found, expected, strict=True):
@@ -142,7 +144,8 @@ def deviations(tree: TreeScorer, sequences: list[Sequence[int]], expected: list[
         "no tree": dataclasses.replace(pack, subtree_ends=np.full_like(pack.subtree_ends, len(pack))),
         "positions": dataclasses.replace(pack, depths=np.arange(len(pack), dtype=pack.depths.dtype)),
     }
-    reads = [tree.head.reads(ids) for ids in pack.sequences]
+    # not of the pack's own sequences, which have lost their marks
+    reads = [tree.head.reads(sequences[i]) for i in pack.conversations]
     right = torch.cat([expected[i] for i in pack.conversations]).float()
     size = right.norm(dim=-1).clamp_min(torch.finfo(torch.float32).tiny)
     found = {name: tree.states(one, reads).to(right.device) for name, one in packs.items()}

@@ -90,19 +90,25 @@ class PaddedScorer:
         with self._autocast():
             if self.head.own_logits:
                 return self._own_logits(batch)
-            return self.head.rewards(self.head.read(self._hidden(batch)), [len(self.head.reads(ids)) for ids in batch])
+            reads = list(map(self.head.reads, batch))
+            return self._rewards(self._hidden(batch, reads), reads)
 
     @torch.inference_mode()
     def states(self, ids: Sequence[int]) -> torch.Tensor:
         """The hidden states that the head reads in one conversation, (reads, hidden size) in the model's dtype."""
         with self._autocast():
-            return self._hidden([ids])
+            return self._hidden([ids], [self.head.reads(ids)])
 
     @torch.inference_mode()
-    def reward_of(self, states: torch.Tensor) -> float:
+    def reward_of(self, states: torch.Tensor, ids: Sequence[int]) -> float:
         """The reward that the head makes of these."""
         with self._autocast():
-            return self.head.rewards(self.head.read(states), [len(states)])[0]
+            return self._rewards(states, [self.head.reads(ids)])[0]
+
+    def _rewards(self, states: torch.Tensor, reads: Sequence[np.ndarray]) -> list[float]:
+        """The rewards of conversations, from the hidden states of all their reads in a row."""
+        targets = torch.from_numpy(np.concatenate(reads)[:, 1])
+        return self.head.rewards(self.head.read(states, targets), list(map(len, reads)))
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None)
@@ -139,11 +145,11 @@ class PaddedScorer:
             )
         return (logits if self.head.label is None else logits[:, self.head.label]).float().flatten().tolist()
 
-    def _hidden(self, batch: Sequence[Sequence[int]]) -> torch.Tensor:
+    def _hidden(self, batch: Sequence[Sequence[int]], reads: Sequence[np.ndarray]) -> torch.Tensor:
         """The hidden states that the head reads, one conversation's after another's."""
         hidden = unwrapped(self.model).base_model(**self._inputs(batch), use_cache=False).last_hidden_state
-        read = [(row, position) for row, ids in enumerate(batch) for position in self.head.reads(ids)]
-        return hidden[tuple(zip(*read, strict=True))]
+        rows = np.repeat(np.arange(len(reads)), list(map(len, reads)))
+        return hidden[torch.from_numpy(rows), torch.from_numpy(np.concatenate(reads)[:, 0])]
 
     def _score_or_explain(self, batch: list[Tokens]) -> list[float]:
         try:

@@ -4,11 +4,11 @@ A pack is a forest in depth-first order. A token may see itself and its ancestor
 conversation: token q sees token k when `k <= q < subtree_ends[k]`.
 """
 
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, insort
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress, count
-from operator import itemgetter, ne
+from operator import ne
 
 import numpy as np
 
@@ -40,11 +40,11 @@ class Pack:
     def __len__(self) -> int:
         return len(self.tokens)
 
-    def node(self, index: int, position: int) -> int:
-        """The node of the token at a position of the conversation that is at `index` in `conversations`."""
-        path = self.paths[index]
-        first, depth = path[bisect_right(path, position, key=itemgetter(1)) - 1]
-        return first + position - depth
+    def nodes(self, index: int, positions: np.ndarray) -> np.ndarray:
+        """The nodes of the tokens at some positions of the conversation that is at `index` in `conversations`."""
+        firsts, depths = np.array(self.paths[index]).T
+        stretch = np.searchsorted(depths, positions, side="right") - 1
+        return firsts[stretch] + positions - depths[stretch]
 
     @property
     def is_single(self) -> bool:

@@ -37,7 +37,7 @@ class _Underway:
         size: its tokens with padding.
         reads: of each conversation, how many tokens are read for it.
         place: of each read, one conversation's after another's, its row in `values`.
-        values: (tokens that are read, k), the head's numbers, maybe not there yet.
+        values: (different reads, k), the head's numbers, maybe not there yet.
         done: when they are, on a GPU.
     """
 
@@ -106,7 +106,7 @@ class TreeScorer:
         waiting: deque[Pack] = deque()
         underway: deque[_Underway] = deque()
         not_finite: list[Scored] = []  # they end the run: what can be scored beside them comes first
-        reads: dict[int, list[int]] = {}  # of each conversation, the positions that its head reads
+        reads: dict[int, np.ndarray] = {}  # of each conversation, what its head reads
         coming = ahead(self._packs(conversations, reads))
         with closing(coming):
             while True:
@@ -130,14 +130,14 @@ class TreeScorer:
                 elif not not_finite:
                     return
 
-    def _packs(self, conversations: Conversations, reads: dict[int, list[int]]) -> Iterator[list[Pack]]:
+    def _packs(self, conversations: Conversations, reads: dict[int, np.ndarray]) -> Iterator[list[Pack]]:
         pieces = chunks(conversations.texts, _CHARACTERS * self.budget)
         left: dict[int, tuple[int, ...]] = {}
         for n, piece in enumerate(pieces, 1):
             for i, ids in zip(piece, conversations.encode(piece), strict=True):
                 reads[i] = self.head.reads(ids)
                 # what follows the last token that is read can't change it
-                left[i] = tuple(ids[: max(reads[i]) + 1])
+                left[i] = tuple(ids[: reads[i][:, 0].max() + 1])
             packs = pack_conversations(left, self.budget, strict=self._halved)
             # the smallest is filled up from the next piece
             rest = packs.pop() if n < len(pieces) else None
@@ -157,7 +157,7 @@ class TreeScorer:
         step = -(-step // BLOCK) * BLOCK
         return -(-len(pack) // step) * step
 
-    def _start_if_memory(self, pack: Pack, reads: Mapping[int, list[int]]) -> _Underway | None:
+    def _start_if_memory(self, pack: Pack, reads: Mapping[int, np.ndarray]) -> _Underway | None:
         try:
             return self._start(pack, [reads[conversation] for conversation in pack.conversations])
         except RuntimeError as error:
@@ -166,22 +166,22 @@ class TreeScorer:
         return None  # out here, nothing holds the tensors of the attempt any more
 
     @torch.inference_mode()
-    def states(self, pack: Pack, reads: list[list[int]]) -> torch.Tensor:
+    def states(self, pack: Pack, reads: list[np.ndarray]) -> torch.Tensor:
         """The hidden states that the head reads, one conversation's after another's: (all reads, hidden size) in float32.
 
         Args:
             pack: the pack.
-            reads: of each of its conversations, the positions.
+            reads: of each of its conversations, what the head reads.
         """
         with self._in_place():
-            hidden, place = self._hidden(pack, reads)
+            hidden, _, place = self._hidden(pack, reads)
         return hidden.float()[place.to(hidden.device)]
 
     @torch.inference_mode()
-    def _start(self, pack: Pack, reads: list[list[int]]) -> _Underway:
+    def _start(self, pack: Pack, reads: list[np.ndarray]) -> _Underway:
         with self._in_place():
-            hidden, place = self._hidden(pack, reads)
-            values = self.head.read(hidden)
+            hidden, targets, place = self._hidden(pack, reads)
+            values = self.head.read(hidden, targets)
         counts, size = list(map(len, reads)), self._size(pack)
         if values.device.type != "cuda":
             return _Underway(pack, size, counts, place, values, None)
@@ -191,12 +191,13 @@ class TreeScorer:
         done.record(torch.cuda.current_stream(values.device))
         return _Underway(pack, size, counts, place, host, done)
 
-    def _hidden(self, pack: Pack, reads: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Hidden states of the tokens that are read, each once, and of each read its row in them."""
+    def _hidden(self, pack: Pack, reads: list[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Of the different reads, hidden states and targets; and of each read, which of these it is."""
         size = self._size(pack)
-        read = [pack.node(i, position) for i, positions in enumerate(reads) for position in positions]
-        nodes, place = map(torch.from_numpy, np.unique(read, return_inverse=True))
-        nodes = send(nodes, self.device)
+        # a node and a target as one number: what differs in neither is computed once
+        read = np.concatenate([pack.nodes(i, some[:, 0]) << 32 | some[:, 1] for i, some in enumerate(reads)])
+        different, place = map(torch.from_numpy, np.unique(read, return_inverse=True))
+        nodes, targets = send(different >> 32, self.device), send(different & (2**32 - 1), self.device)
         arguments = {
             "input_ids": send(torch.from_numpy(padded(pack.tokens, size))[None], self.device),
             "position_ids": send(torch.from_numpy(padded(pack.depths, size))[None], self.device),
@@ -207,7 +208,7 @@ class TreeScorer:
         }
         with self._last_layer.reading(nodes, size):
             hidden = self._decoder(**arguments).last_hidden_state
-        return hidden[0, nodes.to(hidden.device)], place
+        return hidden[0, nodes.to(hidden.device)], targets, place
 
     def _finish(self, started: _Underway, waiting: deque[Pack], not_finite: list[Scored]) -> Iterator[Scored]:
         if started.done is not None:
