@@ -15,9 +15,7 @@ from skywork_rb_plugin import UserError
 def test_language_model_is_no_reward_model(tmp_path):
     """transformers would fill the head with random numbers and go on."""
     folder = make_model(tmp_path / "lm", classifier=False)
-    line = (
-        r"found no head that reads .*lm \(LlamaForCausalLM; tensors beside the layers: .*lm_head.weight.* --model hf\)"
-    )
+    line = r"found no head that reads .*lm \(LlamaForCausalLM; tensors beside the layers: .*lm_head.weight.* --model hf-dpo, .* --model hf\)"
     with pytest.raises(UserError, match=line):
         load(folder)
     with pytest.raises(UserError, match=r"lacks score.weight \(LlamaForCausalLM\).* expected a reward model"):

@@ -70,7 +70,7 @@ def find(checkpoint: Checkpoint, wanted: str | None = None) -> Registered:
         raise UserError(
             f"found no head that reads {checkpoint.name} ({checkpoint.architecture}; tensors beside the layers: {shown}), "
             "expected a reward model; `python -m skywork_rb_plugin info` lists the heads and head=NAME in --model_args takes "
-            "one (a language model is scored with --model hf)"
+            "one (a policy, as of DPO, is scored with --model hf-dpo, another language model with --model hf)"
         )
     if len(answers) > 1:
         first, *others = (f"{one.family.name} ({one.origin})" for one in answers)

@@ -19,6 +19,8 @@ from skywork_rb_plugin.host import HFLM, stated_length
 from skywork_rb_plugin.models import checkpoints, processes
 from skywork_rb_plugin.models.options import check_length, check_names, check_values, device_for, plain, shown
 from skywork_rb_plugin.models.reward_lm import RewardLM
+from skywork_rb_plugin.rendering.rendered import PROBES, Rendered
+from skywork_rb_plugin.rendering.renderer import Renderer
 from skywork_rb_plugin.scoring.attention import OURS, attention_for
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
@@ -143,6 +145,33 @@ class HFBackend(RewardLM, HFLM):
         del self.AUTO_MODEL_CLASS
         loader.check()
 
+    def render_with(self, renderer: Renderer, chat_template: str | None) -> None:
+        """Take what renders conversations, and try it.
+
+        Raises:
+            UserError: it shows the model the same of two responses, so that every pair would tie; the chat template or the
+                length is to blame.
+        """
+        self.renderer = renderer
+        renderer.vocabulary = getattr(self.model.get_input_embeddings(), "num_embeddings", None)
+        self._probe = Rendered(renderer, renderer.render_all(PROBES))
+        one, other, *_ = self._probe.texts
+        if one == other:
+            raise UserError(
+                f"the chat template of {self._name} gives two conversations that differ in their response the same text "
+                f"{one[:80]!r}, expected one that shows the response; check chat_template={chat_template} in --model_args"
+            )
+        if len({tuple(ids) for ids in self._probe.encode([0, 1])}) == 1:
+            raise UserError(
+                f"found max_length={renderer.max_length}, which cuts two different responses to the same tokens; expected more"
+            )
+        if date := renderer.template_date:
+            logger.warning(
+                "The chat template of %s puts today's date (%s) into every prompt, so scores depend on the day; fix it "
+                'with --model_args \'{"chat_template_args": {"date_string": "…"}}\' if the template takes one.',
+                self._name, date,
+            )  # fmt: skip
+
     # ranks: HFLM sets them only with several GPUs, and to the index within one node
 
     @property
@@ -180,16 +209,12 @@ class HFBackend(RewardLM, HFLM):
             "quantization": str(quantization.to_dict() if hasattr(quantization, "to_dict") else quantization),
             "tokenizer": f"{name}, {checkpoints.revision_of(name, None)}, {len(self.tokenizer)} tokens, BOS "
             f"{self.add_bos_token}",
-            "pad rule": self._pad_rule,
             "config": checkpoints.config_hash(config),
         }
 
     def reward_info(self) -> dict[str, object]:
         """For the results file."""
-        return {
-            "checkpoint": self._state(), "head": self.head_name(), "pad_rule": self._pad_rule,
-            "device": str(self.device),
-        }  # fmt: skip
+        return {"checkpoint": self._state(), "head": self.head_name(), "device": str(self.device)}
 
     def _state(self) -> str:
         """The state of the model's own checkpoint, the hub's by its commit where that is known."""

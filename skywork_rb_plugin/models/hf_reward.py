@@ -15,7 +15,6 @@ from skywork_rb_plugin.heads.loader import FamilyLoader
 from skywork_rb_plugin.heads.pooling import PadRule, pad_id_for_pooling, pooled_index
 from skywork_rb_plugin.models.hf_backend import HFBackend, modes_kept
 from skywork_rb_plugin.models.options import plain
-from skywork_rb_plugin.rendering.rendered import PROBES, Rendered
 from skywork_rb_plugin.scoring.choice import Scoring, choose_scorer
 from skywork_rb_plugin.scoring.padded import PaddedScorer
 
@@ -84,12 +83,10 @@ class HFReward(HFBackend):
                 )
                 self.family = plugins.find(self.checkpoint, head)
             family = self.family.family
-            self.renderer = family.renderer(
+            renderer = family.renderer(
                 self.tokenizer, chat_template or family.template, self.chat_template_args, self.max_length, self._name
             )
-            self.renderer.vocabulary = getattr(self.model.get_input_embeddings(), "num_embeddings", None)
-            self._probe = Rendered(self.renderer, self.renderer.render_all(PROBES))
-            self._refuse_blindness(chat_template)
+            self.render_with(renderer, chat_template)
             pad_id = pad_id_for_pooling(
                 self.model.config, self._own_pad_id, self.tokenizer.eos_token_id, self._pad_rule
             )
@@ -106,12 +103,6 @@ class HFReward(HFBackend):
                 padded, self._probe, scoring, self._requested_attention, tokens_per_pack, compile, self.max_length
             )
         self.batch_sizes = padded.batch_sizes  # for the results file
-        if date := self.renderer.template_date:
-            logger.warning(
-                "The chat template of %s puts today's date (%s) into every prompt, so scores depend on the day; fix it "
-                'with --model_args \'{"chat_template_args": {"date_string": "…"}}\' if the template takes one.',
-                self._name, date,
-            )  # fmt: skip
 
     def loader(self, adapter: str | None, revision: str | None) -> FamilyLoader:
         """Of the family that answers to the checkpoint."""
@@ -128,6 +119,14 @@ class HFReward(HFBackend):
         origin = "" if self.family.origin == plugins.BUILT_IN else f" ({self.family.origin})"
         return f"{self._head.name}{origin}"
 
+    def identity(self) -> dict[str, str]:
+        """With the rule by which rewards are read."""
+        return {**super().identity(), "pad rule": self._pad_rule}
+
+    def reward_info(self) -> dict[str, object]:
+        """Likewise."""
+        return {**super().reward_info(), "pad_rule": self._pad_rule}
+
     def _say_what_is_unused(self) -> None:
         """Weights that nothing took are told; options of another head are refused.
 
@@ -141,23 +140,6 @@ class HFReward(HFBackend):
             )
         if hasattr(self, "_loader"):
             self._loader.say_unread()
-
-    def _refuse_blindness(self, chat_template: str | None) -> None:
-        """Refuse what shows the model the same of two responses, so that every pair would tie.
-
-        Raises:
-            UserError: the chat template or the length is to blame.
-        """
-        one, other, *_ = self._probe.texts
-        if one == other:
-            raise UserError(
-                f"the chat template of {self._name} gives two conversations that differ in their response the same text "
-                f"{one[:80]!r}, expected one that shows the response; check chat_template={chat_template} in --model_args"
-            )
-        if len({tuple(ids) for ids in self._probe.encode([0, 1])}) == 1:
-            raise UserError(
-                f"found max_length={self.max_length}, which cuts two different responses to the same tokens; expected more"
-            )
 
     def _warn_of_padding(self, pad_id: int | None) -> None:
         """Say where the reference implementation would read, if it is another token."""

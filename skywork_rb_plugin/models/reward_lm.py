@@ -144,14 +144,15 @@ class RewardLM(LM):
             try:
                 for scored in stream:
                     where = [same[rendered.texts[i]] for i in scored.conversations]
-                    rewards = [
-                        Reward(score, rendered.tokens[i], rendered.lost[i] > 0)
-                        for i, score in zip(scored.conversations, scored.scores, strict=True)
-                    ]
-                    answer(list(zip(where, rewards, strict=True)))
+                    if scored.scores:
+                        rewards = [
+                            Reward(score, rendered.tokens[i], rendered.lost[i] > 0)
+                            for i, score in zip(scored.conversations, scored.scores, strict=True)
+                        ]
+                        answer(list(zip(where, rewards, strict=True)))
+                        unanswered.difference_update(rendered.texts[i] for i in scored.conversations)
                     progress.update(scored)
                     counts.add(scored, [len(indices) for indices in where])
-                    unanswered.difference_update(rendered.texts[i] for i in scored.conversations)
             except KeyboardInterrupt:
                 progress.say_interrupted(left)
                 raise

@@ -1,14 +1,17 @@
 """Keeps a score cache (`--use_cache`) to the model that filled it: the host's key knows nothing of the model."""
 
+import hashlib
 import logging
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 
 from skywork_rb_plugin.errors import UserError
+from skywork_rb_plugin.rendering.prompted import Prompted
 
 _KEY = "skywork_rb_plugin:fingerprint"
 _RANKED = "skywork_rb_plugin:ranked tasks"
+_POLICY = "skywork_rb_plugin:policy"
 # what a cache holds beside answers
 OWN_KEYS = frozenset({_KEY, _RANKED})
 
@@ -76,6 +79,27 @@ def remember_ranked(database: MutableMapping | None, tasks: Iterable[str]) -> No
     """Note tasks whose documents have several continuations."""
     if database is not None:
         database[_RANKED] = sorted((ranked_tasks(database) or set()) | set(tasks))
+
+
+class PolicyScores:
+    """Scores of the first of two models in a cache, which are half of a reward and no answer to a request.
+
+    Args:
+        database: the cache; its fingerprint is of both models.
+    """
+
+    def __init__(self, database: MutableMapping) -> None:
+        self._database = database
+
+    def get(self, text: Prompted) -> float | None:
+        """The score of a conversation, if it is there."""
+        return self._database.get(self._key(text), (None,))[0]
+
+    def __setitem__(self, text: Prompted, score: float) -> None:
+        self._database[self._key(text)] = (score, False)  # of an answer's shape, by which the file is known
+
+    def _key(self, text: Prompted) -> str:
+        return f"{_POLICY}:{hashlib.sha256(f'{len(text.prompt)} {text}'.encode()).hexdigest()}"
 
 
 def _path(database: MutableMapping | None) -> str:

@@ -71,8 +71,8 @@ class Renderer:
         """Hash of the template's text."""
         return hashlib.sha256(self.template.encode()).hexdigest()
 
-    def render(self, messages: Sequence[Message], template: str | None = None) -> str:
-        """The conversation as text, by another template if one is given.
+    def render(self, messages: Sequence[Message], template: str | None = None, **options) -> str:
+        """The conversation as text, by another template if one is given, with further arguments of it.
 
         Raises:
             UserError: the template refuses it, as Gemma-2's refuses system messages.
@@ -82,7 +82,7 @@ class Renderer:
                 list(messages),
                 chat_template=template or self.template,
                 tokenize=False,
-                **self.template_args,
+                **{**options, **self.template_args},
             )
         except Exception as error:
             # a template may raise anything; its syntax is checked at the first rendering
@@ -102,9 +102,18 @@ class Renderer:
         """Token ids of rendered conversations, whatever their length."""
         if not texts:
             return []
-        bos = self.tokenizer.bos_token_id
+        bos, encoded = self.tokenizer.bos_token_id, self._tokenize(texts)
+        one_bos = [ids[1:] if bos is not None and ids[:2] == [bos, bos] else ids for ids in encoded]
+        return [self._ended(ids) for ids in one_bos]
+
+    def _tokenize(self, texts: Sequence[str], **options) -> list[list[int]]:
+        """What the tokenizer makes of texts.
+
+        Raises:
+            UserError: one is no Unicode text.
+        """
         try:
-            encoded = self.tokenizer(list(texts), verbose=False)["input_ids"]
+            return self.tokenizer(list(texts), verbose=False, **options)["input_ids"]
         except (TypeError, UnicodeEncodeError) as error:
             bad = next((text for text in texts if not _is_unicode(text)), None)
             if bad is None:
@@ -112,8 +121,6 @@ class Renderer:
             raise UserError(
                 f"found half a character (a lone surrogate) in {bad[:200]!a}, expected Unicode text"
             ) from error
-        one_bos = [ids[1:] if bos is not None and ids[:2] == [bos, bos] else ids for ids in encoded]
-        return [self._ended(ids) for ids in one_bos]
 
     def _ended(self, ids: list[int]) -> list[int]:
         end = list(self.append)

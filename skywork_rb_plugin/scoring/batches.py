@@ -23,10 +23,11 @@ class Scored:
 
     Attributes:
         conversations: indices of the conversations.
-        scores: their rewards.
+        scores: their rewards; none where it was not the last model that a reward takes.
         lengths: of each conversation, in tokens.
         forwarded: tokens that the model computed for them, without padding.
         padding: tokens that filled up the shape.
+        share: of the work for these conversations, how much it was.
     """
 
     conversations: list[int]
@@ -34,6 +35,7 @@ class Scored:
     lengths: list[int]
     forwarded: int
     padding: int
+    share: float = 1.0
 
 
 class Scorer(Protocol):

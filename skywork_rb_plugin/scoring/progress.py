@@ -36,7 +36,7 @@ class Counts:
 
     def add(self, scored: Scored, requests: Sequence[int]) -> None:
         """Count one forward pass; `requests` says how many asked for each of its conversations."""
-        self.conversations_scored += len(scored.conversations)
+        self.conversations_scored += len(scored.scores)
         self.tokens_asked += sum(map(mul, scored.lengths, requests))
         self.tokens_forwarded += scored.forwarded
         self.tokens_padding += scored.padding
@@ -82,7 +82,7 @@ class Progress:
 
     def update(self, scored: Scored) -> None:
         """Show what one forward pass added."""
-        self._conversations += len(scored.conversations)
+        self._conversations += len(scored.scores)
         self._tokens += scored.forwarded
         self._padding += scored.padding
         seconds = max(time.monotonic() - self._start, 1e-9)
@@ -91,7 +91,7 @@ class Progress:
             f"conversations/s, {self._tokens / seconds:.0f} tokens/s",
             refresh=False,
         )
-        self._bar.update(sum(len(self._texts[i]) for i in scored.conversations))
+        self._bar.update(scored.share * sum(len(self._texts[i]) for i in scored.conversations))
 
     def say_done(self) -> None:
         """Sum up in the log."""

@@ -1,0 +1,90 @@
+"""Scores by a policy, then by its reference: a reward is the difference of the two."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from typing import Protocol
+
+from skywork_rb_plugin.scoring.batches import Conversations, Scored, Scorer
+
+
+class Kept(Protocol):
+    """Where the policy's scores outlive a run that is killed, by the conversations' texts."""
+
+    def get(self, text: str) -> float | None:
+        """The score of a conversation, if it is there."""
+
+    def __setitem__(self, text: str, score: float) -> None: ...
+
+
+class _Some:
+    """Some of the conversations."""
+
+    def __init__(self, conversations: Conversations, indices: Sequence[int]) -> None:
+        self.texts, self._all, self.indices = [conversations.texts[i] for i in indices], conversations, indices
+
+    def encode(self, indices: Sequence[int]) -> list[Sequence[int]]:
+        return self._all.encode([self.indices[i] for i in indices])
+
+
+class AgainstReference:
+    """All conversations go through the policy before the first goes through the reference: one may make room for the other.
+
+    Args:
+        policy: gives the policy's scorer, when its turn has come.
+        reference: likewise.
+        beta: factor of the difference.
+        settings: of the policy's scorer.
+
+    Attributes:
+        kept: what keeps the policy's scores, or None.
+    """
+
+    def __init__(
+        self,
+        policy: Callable[[], Scorer],
+        reference: Callable[[], Scorer],
+        beta: float,
+        settings: Mapping[str, object],
+    ) -> None:
+        self._policy, self._reference, self._beta, self._settings = policy, reference, beta, dict(settings)
+        self.name, self.attention = settings["scoring"], settings["attention"]
+        self.kept: Kept | None = None
+
+    def settings(self) -> dict[str, object]:
+        """How the policy scores, for the results file."""
+        return dict(self._settings)
+
+    def run(self, conversations: Conversations) -> Iterator[Scored]:
+        """Score all conversations; those whose score by the policy is no number come last, and the reference is spared them.
+
+        Raises:
+            UserError: a model can't be loaded, or a conversation alone is too large for the memory.
+        """
+        texts, by_policy = conversations.texts, {}
+        if self.kept is not None:
+            found = ((i, self.kept.get(text)) for i, text in enumerate(texts))
+            by_policy.update((i, score) for i, score in found if score is not None)
+            yield Scored(list(by_policy), [], [], 0, 0, share=0.5)
+        left = _Some(conversations, [i for i in range(len(texts)) if i not in by_policy])
+        for scored in _run(self._policy, left):
+            for i, score in zip(scored.conversations, scored.scores, strict=True):
+                by_policy[i] = score
+                if self.kept is not None and math.isfinite(score):
+                    self.kept[texts[i]] = score
+            yield replace(scored, scores=[])
+        finite = _Some(conversations, [i for i, score in by_policy.items() if math.isfinite(score)])
+        for scored in _run(self._reference, finite):
+            pairs = zip(scored.conversations, scored.scores, strict=True)
+            yield replace(scored, scores=[self._beta * (by_policy[i] - score) for i, score in pairs])
+        rest = [i for i, score in by_policy.items() if not math.isfinite(score)]
+        yield Scored(rest, [by_policy[i] for i in rest], [0] * len(rest), 0, 0, share=0.5)
+
+
+def _run(scorer: Callable[[], Scorer], some: _Some) -> Iterator[Scored]:
+    """What a scorer gives, with the indices of all conversations; it is not asked for where there is nothing to score."""
+    if some.texts:
+        with closing(scorer().run(some)) as stream:
+            for scored in stream:
+                yield replace(scored, conversations=[some.indices[i] for i in scored.conversations], share=0.5)
