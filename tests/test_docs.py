@@ -11,6 +11,7 @@ from bad_inputs.case import HOST, LINE, SCORED
 
 from skywork_rb_plugin import HFReward
 from skywork_rb_plugin.metrics.table import TABLE
+from skywork_rb_plugin.models.hf_dpo import HFDPO
 
 ROOT = Path(__file__).parent.parent
 ARROWS = {True: "↑", False: "↓", None: ""}
@@ -25,13 +26,20 @@ def metrics_table():
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def options_table():
-    """Every option of hf-reward that is ours, as its docstring and its signature say."""
-    described = dict(re.findall(r"^    (\w+): (.*(?:\n        .*)*)", inspect.getdoc(HFReward), re.MULTILINE))
+def options_table(model=HFReward):
+    """Every option of a model that is ours, as its docstring and its signature say."""
+    described = dict(re.findall(r"^    (\w+): (.*(?:\n        .*)*)", inspect.getdoc(model), re.MULTILINE))
     rows = [("option", "meaning", "default"), ("---", "---", "---")]
-    for option in list(inspect.signature(HFReward).parameters.values())[:-1]:
+    for option in list(inspect.signature(model).parameters.values())[:-1]:
         rows.append((f"`{option.name}`", " ".join(described[option.name].split()), f"`{option.default}`"))
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def dpo_options_table():
+    """Those of hf-dpo alone."""
+    heading, ruler, *rows = options_table(HFDPO).splitlines()
+    shared = inspect.signature(HFReward).parameters
+    return "\n".join([heading, ruler, *(row for row in rows if row.split("`")[1] not in shared)])
 
 
 def imports_picture():
@@ -69,6 +77,7 @@ WRITTEN = {
     ("docs/architecture.md", "imports"): imports_picture,
     ("docs/benchmarks.md", "metrics"): metrics_table,
     ("docs/models.md", "options"): options_table,
+    ("docs/models.md", "options of hf-dpo"): dpo_options_table,
     ("docs/reliability.md", "bad inputs"): bad_inputs_table,
 }
 

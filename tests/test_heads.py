@@ -82,15 +82,26 @@ def gated_head():
     return Head("gate", lambda ids: [2, len(ids) - 1], layer, reward, dtype=torch.float64)
 
 
-HEADS = {"last": lambda: process_head("last"), "min": lambda: process_head("min"), "mean": lambda: process_head("mean"), "gate": gated_head}  # fmt: skip
+def next_token_head():
+    """At each token from the third on a number of the one that follows: where conversations part, several of one node."""
+    layer = linear(300)
+    return Head(
+        "next", lambda ids: range(2, len(ids) - 1), lambda hidden, targets: layer(hidden).gather(1, targets[:, None]),
+        lambda values: sum(value for [value] in values), targets=lambda ids: ids[3:],
+    )  # fmt: skip
+
+
+HEADS = {"last": lambda: process_head("last"), "min": lambda: process_head("min"), "mean": lambda: process_head("mean"), "gate": gated_head, "next": next_token_head}  # fmt: skip
 
 
 def by_hand(model, head, ids):
     """One conversation through the decoder alone, without padding or mask."""
     with torch.no_grad():
         hidden = model.base_model(torch.tensor([ids]), use_cache=False).last_hidden_state[0]
+        targets = [[torch.tensor([target])] for target in head.targets(ids)] if head.targets else itertools.repeat([])
         read = [
-            head.values(hidden[[at]].to(head.dtype or hidden.dtype)).float()[0].tolist() for at in head.positions(ids)
+            head.values(hidden[[at]].to(head.dtype or hidden.dtype), *target).float()[0].tolist()
+            for at, target in zip(head.positions(ids), targets, strict=False)
         ]
     return head.reward(read)
 

@@ -116,7 +116,9 @@ class NextTokens:
 
 
 @torch.inference_mode()
-def check_logits(model: torch.nn.Module, head: Head, states: torch.Tensor, ids: Sequence[int]) -> None:
+def check_logits(
+    model: torch.nn.Module, head: Head, states: torch.Tensor, ids: Sequence[int], autocast: torch.dtype | None = None
+) -> None:
     """Check that the head makes of hidden states the log-probabilities that the model itself gives.
 
     Args:
@@ -124,16 +126,18 @@ def check_logits(model: torch.nn.Module, head: Head, states: torch.Tensor, ids: 
         head: a Policy's.
         states: the hidden states of one conversation's reads, (reads, hidden size).
         ids: the conversation.
+        autocast: dtype of mixed precision, or None.
 
     Raises:
         UserError: it does not: the model does more with its logits than is known here.
     """
     positions, targets = torch.from_numpy(head.reads(ids)).T
-    own = model(torch.tensor([list(ids)], device=states.device), use_cache=False).logits[0].float().log_softmax(-1)
-    own = own[positions, targets].cpu()
-    found = head.read(states, targets)[:, 0].cpu()
-    # both round one sum to the model's dtype
-    tolerance = 4 * torch.finfo(states.dtype).eps * own.abs().max() + 1e-4
+    with torch.autocast(states.device.type, dtype=autocast, enabled=autocast is not None):
+        logits = model(torch.tensor([list(ids)], device=states.device), use_cache=False).logits[0]
+        found = head.read(states, targets)[:, 0].cpu()
+    own = logits.float().log_softmax(-1)[positions, targets].cpu()
+    # both round one sum to this dtype
+    tolerance = 4 * torch.finfo(autocast or model.dtype).eps * own.abs().max() + 1e-4
     off = (found - own).abs().max()
     if not off <= tolerance and own.isfinite().all():
         raise UserError(

@@ -80,7 +80,7 @@ class HFDPO(HFBackend):
         ref_revision: str | None = None,
         ref_free_type: Literal["avg", "sum", "norm"] | None = None,
         beta: float = 1.0,
-        keep_both: bool | Literal["auto"] | None = None,
+        keep_both: bool | Literal["auto"] = "auto",
         chat_template: str | None = None,
         scoring: Scoring = "auto",
         tokens_per_pack: int | Literal["auto"] = "auto",
@@ -99,7 +99,8 @@ class HFDPO(HFBackend):
             }
         )  # fmt: skip
         self._ref_model = os.fspath(ref_model) if isinstance(ref_model, os.PathLike) else ref_model
-        self._ref_revision, self._ref_length, self._beta, self._shared = ref_revision or "main", 0, float(beta), shared
+        self._ref_revision, self._ref_length, self._ref_vocabulary = ref_revision or "main", 0, 0
+        self._beta, self._shared = float(beta), shared
         self._reduction = "sum" if ref_model is not None else ref_free_type or "avg"
         self._scoring, self._reference, self._own_scorer = scoring, None, None
         self._given = [model for model in (pretrained, ref_model) if isinstance(model, torch.nn.Module)]
@@ -114,11 +115,11 @@ class HFDPO(HFBackend):
             renderer = PromptedRenderer(self.tokenizer, chat_template, self.chat_template_args, length, self._name)
             renderer.adds_bos = self.add_bos_token is not False
             self.render_with(renderer, chat_template)
+            renderer.vocabulary = min(renderer.vocabulary, self._ref_vocabulary or renderer.vocabulary)
             self._warn_of_two_beginnings()
             self._keeps_both = self._ref_model is not None and self._decide(keep_both)
             if self._keeps_both:
                 self._reference = self._load_reference()
-                renderer.vocabulary = min(renderer.vocabulary, self._reference.renderer.vocabulary)
             self.scorer = self._own_scorer = self._make_scorer()
         if self._ref_model is not None:
             self.scorer = AgainstReference(
@@ -159,6 +160,7 @@ class HFDPO(HFBackend):
         else:
             config, path = self._ref_model.config, self._ref_model.name_or_path
         Policy().loading(Checkpoint(name, config))
+        self._ref_vocabulary = config.get_text_config().vocab_size
         self._ref_length = self._shared.get("max_position_embeddings") or stated_length(config)
         check_length(self._wanted_length, self._ref_length, name, config)
         self._ref_state = checkpoints.revision_of(
@@ -180,7 +182,7 @@ class HFDPO(HFBackend):
         self._create_again = functools.partial(self._create_model, pretrained, **kwargs)
         super()._create_model(pretrained, **kwargs)
 
-    def _decide(self, wanted: bool | str | None) -> bool:
+    def _decide(self, wanted: bool | str) -> bool:
         """Whether both models stay in memory: a caller's own does in any case."""
         if self._given or isinstance(wanted, bool):
             return bool(self._given or wanted)
@@ -220,7 +222,7 @@ class HFDPO(HFBackend):
             self._shared["compile"], self.renderer.max_length,
         )  # fmt: skip
         [ids] = self._probe.encode([0])
-        check_logits(self.model, head, padded.states(ids), ids)
+        check_logits(self.model, head, padded.states(ids), ids, self.mixed_precision_dtype)
         return scorer
 
     def _policy_s_turn(self) -> Scorer:

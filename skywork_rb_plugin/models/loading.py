@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from skywork_rb_plugin.discovery import MODELS
 from skywork_rb_plugin.errors import UserError
+from skywork_rb_plugin.models.hf_dpo import HFDPO
 from skywork_rb_plugin.models.hf_reward import HFReward
 from skywork_rb_plugin.models.reward_lm import RewardLM
 
@@ -34,4 +35,10 @@ def load(pretrained: "str | PreTrainedModel", *, model: str = "hf-reward", **opt
 
 
 # so that help(load) shows every option
-load.__doc__ = f"{inspect.getdoc(load)}\n\nOptions of hf-reward. {inspect.getdoc(HFReward)}"
+load.__doc__ = "\n\n".join(
+    [
+        inspect.getdoc(load),
+        f"Options of hf-reward. {inspect.getdoc(HFReward)}",
+        f"Options of hf-dpo. {inspect.getdoc(HFDPO)}",
+    ]
+)

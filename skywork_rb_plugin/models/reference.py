@@ -26,20 +26,21 @@ def check_options(options: Mapping[str, object]) -> None:
     if not isinstance(reference, (str, os.PathLike, torch.nn.Module, type(None))):
         raise UserError(f"found ref_model={reference!r}, expected a hub name, a folder, or a loaded model")
     kind, beta, both = options.get("ref_free_type"), options.get("beta", 1), options.get("keep_both", "auto")
-    if kind is not None and kind not in REDUCTIONS:
+    if others := [name for name in ("head", "label", "steps", "pad_rule") if options.get(name) is not None]:
+        raise UserError(f"found {others[0]} in --model_args, an option of hf-reward; expected none of hf-dpo")
+    if kind is not None and kind not in list(REDUCTIONS):
         raise UserError(f"found ref_free_type={kind}, expected {', '.join(REDUCTIONS)}")
     if kind is not None and reference is not None:
         raise UserError(
             f"found ref_free_type={kind} beside ref_model={name_of(reference)}, expected one of them: with a reference the "
             "reward is a sum, as in allenai/reward-bench"
         )
-    if reference is None and (
-        alone := [name for name in ("ref_revision", "keep_both") if options.get(name) is not None]
-    ):
-        raise UserError(f"found {alone[0]} without ref_model in --model_args, expected ref_model=… beside it")
+    if reference is None and (options.get("ref_revision") is not None or both != "auto"):
+        name = "keep_both" if both != "auto" else "ref_revision"
+        raise UserError(f"found {name} without ref_model in --model_args, expected ref_model=… beside it")
     if not isinstance(beta, numbers.Real) or isinstance(beta, bool) or not 0 < beta < math.inf:
         raise UserError(f"found beta={beta!r}, expected a number above 0")
-    if both not in ("auto", None) and not isinstance(both, bool):
+    if both != "auto" and not isinstance(both, bool):
         raise UserError(f"found keep_both={both!r}, expected True, False or auto")
     changed = any(options.get(name) for name in ("peft", "delta", "subfolder", "gguf_file"))
     if reference is not None and _same(policy, reference) and not changed:

@@ -25,6 +25,9 @@ class Prompted(str):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Prompted) and str.__eq__(self, other) and self.prompt == other.prompt
 
+    def __ne__(self, other: object) -> bool:  # str has its own
+        return not self == other
+
     __hash__ = str.__hash__
 
 
