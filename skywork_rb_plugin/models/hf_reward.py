@@ -97,15 +97,15 @@ class HFReward(HFBackend):
             self._say_what_is_unused()
             self._warn_of_padding(pad_id)
             self.renderer.append = self._head.append
-            padded = PaddedScorer(
+            self.padded = PaddedScorer(
                 self.model, self._head, pad_id, self.device, self.mixed_precision_dtype,
                 self.batch_size if self.batch_size == "auto" else int(self.batch_size), self.batch_schedule,
                 self.max_batch_size,
             )  # fmt: skip
             self.scorer = choose_scorer(
-                padded, self._probe, scoring, self._requested_attention, tokens_per_pack, compile, self.max_length
+                self.padded, self._probe, scoring, self._requested_attention, tokens_per_pack, compile, self.max_length
             )
-        self.batch_sizes = padded.batch_sizes  # for the results file
+        self.batch_sizes = self.padded.batch_sizes  # for the results file
         if date := self.renderer.template_date:
             logger.warning(
                 "The chat template of %s puts today's date (%s) into every prompt, so scores depend on the day; fix it "
