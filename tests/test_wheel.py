@@ -24,6 +24,7 @@ def test_wheel_holds_package_tasks_and_start_up_files(wheel):
     assert "skywork_rb_plugin/task_configs/__init__.py" in names
     assert "skywork_rb_plugin/task_configs/rewardbench/_base.yaml" in names
     assert "skywork_rb_plugin/task_configs/preference_demo/pairs.jsonl" in names
+    assert "skywork_rb_plugin/models/known_models.yaml" in names
     # of the demo the model alone: what trained it stays in the checkout
     demo = {Path(name).name for name in names if name.startswith("skywork_rb_plugin/demo/")}
     assert demo == {file.name for file in (ROOT / "skywork_rb_plugin" / "demo" / "model").iterdir()}

@@ -13,6 +13,9 @@ from skywork_rb_plugin.heads.checkpoint import Checkpoint
 from skywork_rb_plugin.heads.family import Loaded
 from skywork_rb_plugin.heads.loader import FamilyLoader
 from skywork_rb_plugin.heads.pooling import PadRule, pad_id_for_pooling, pooled_index
+from skywork_rb_plugin.host import coming_evaluation
+from skywork_rb_plugin.models import known_models
+from skywork_rb_plugin.models.as_published import KnownRun, Used
 from skywork_rb_plugin.models.hf_backend import HFBackend, modes_kept
 from skywork_rb_plugin.models.options import plain
 from skywork_rb_plugin.rendering.rendered import PROBES, Rendered
@@ -112,6 +115,7 @@ class HFReward(HFBackend):
                 'with --model_args \'{"chat_template_args": {"date_string": "…"}}\' if the template takes one.',
                 self._name, date,
             )  # fmt: skip
+        self._note_what_is_known()
 
     def loader(self, adapter: str | None, revision: str | None) -> FamilyLoader:
         """Of the family that answers to the checkpoint."""
@@ -141,6 +145,26 @@ class HFReward(HFBackend):
             )
         if hasattr(self, "_loader"):
             self._loader.say_unread()
+
+    def _note_what_is_known(self) -> None:
+        """Of a model as its authors published it: what an adapter makes of it is another one."""
+        names = (self._name, getattr(self.model.config, "_name_or_path", None) or "")
+        found = None if self.peft or self.delta else known_models.find(names, self.revision)
+        if found is not None:
+            run = coming_evaluation(type(self))
+            self.known = KnownRun(
+                found,
+                Used(
+                    head=self.family.family.name,
+                    heads=frozenset(one.family.name for one in plugins.registered()),
+                    max_length=self.renderer.max_length,
+                    dtype=str(self.model.dtype).removeprefix("torch."),
+                    attention=self.scorer.attention,
+                    plain=self._probe.texts[0],
+                    system_prompt=None if run is None else str(run.get("system_instruction") or ""),
+                ),
+            )
+            self.known.say_settings()
 
     def _refuse_blindness(self, chat_template: str | None) -> None:
         """Refuse what shows the model the same of two responses, so that every pair would tie.

@@ -51,6 +51,7 @@ def examine(model: RewardLM) -> Findings:
     )
     _look_at_text(model, found)
     _score(model, found)
+    _compare_with_known(model, found)
     found.facts["memory"] = _memory(model)
     found.facts["settings"] = {key: value for key, value in reward.items() if value is not None}
     return found
@@ -131,6 +132,26 @@ def _score(model: RewardLM, found: Findings) -> None:
 
 def _alone(model: RewardLM, conversation: Sequence, padded: object, ids: Sequence[int]) -> float:
     return padded.score([ids])[0] if padded is not None else model.score([conversation], progress=False)[0]
+
+
+def _compare_with_known(model: RewardLM, found: Findings) -> None:
+    """Published rewards of this model in this dtype, beside its own; none where the table has none."""
+    run = getattr(model, "known", None)
+    if run is None:
+        return
+    found.facts["known rewards"] = []
+    for known in run.model.rewards:
+        if known.dtype != run.used.dtype:
+            continue
+        [reward] = model.score([known.conversation], progress=False)
+        off = abs(reward - known.reward)
+        entry = {"reward": known.reward, "found": reward, "tolerance": known.tolerance, "source": str(known.source)}
+        found.facts["known rewards"].append(entry)
+        if not off <= known.tolerance:
+            found.problems.append(
+                f"found the reward {reward:g} for {known.conversation[-1]['content'][:40]!r}, expected {known.reward:g} within "
+                f"{known.tolerance:g} ({known.source})"
+            )
 
 
 def _memory(model: RewardLM) -> dict[str, int]:
