@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 from conftest import TEMPLATE, make_model, make_tokenizer
 from families import states, token_ids
+from rewards import load
 from safetensors.torch import load_file, save_file
 
 from skywork_rb_plugin import UserError
 from skywork_rb_plugin.commands.check.command import main
+from skywork_rb_plugin.models import known_models
+from skywork_rb_plugin.models.reward_lm import RewardLM
 from skywork_rb_plugin.rendering.rendered import PROBES
 
 
@@ -93,3 +96,27 @@ def test_a_model_that_does_not_load_is_one_line_or_json(tmp_path, capsys):
         UserError, match=r"found pretrained=… in --model_args, expected the model as the first argument"
     ):
         main([folder, "--model_args", "pretrained=x"])
+
+
+def test_a_known_model_is_compared_with_its_published_rewards(tmp_path, capsys, monkeypatch):
+    """Only in the dtype that they were published in; beyond the tolerance the exit code says so."""
+    folder = make_model(tmp_path / "Some" / "Tiny-RM")
+    own = RewardLM.score(load(folder), [PROBES[0]])[0]
+    table = f"""
+sources: {{card: {{what: its card, date: 2024-09}}}}
+conversations: {{hello: {json.dumps(PROBES[0])}}}
+models:
+  Some/Tiny-RM:
+    family: classifier
+    licence: null
+    rewards:
+      - {{source: card, conversation: hello, reward: {own + 0.01}, dtype: float32, tolerance: TOLERANCE}}
+      - {{source: card, conversation: hello, reward: 1000, dtype: bfloat16, tolerance: 1}}
+"""
+    for tolerance, code in ((0.02, 0), (0.005, 1)):
+        text = table.replace("TOLERANCE", str(tolerance))
+        monkeypatch.setattr(known_models, "known_models", lambda text=text: known_models.read(text))
+        found, out = check(capsys, folder, "--device", "cpu")
+        assert found == code
+        assert f"  known: {own + 0.01:g} expected, {own:g} found (its card, 2024-09)" in out
+        assert ("wrong: found the reward" in out) == (code == 1)
