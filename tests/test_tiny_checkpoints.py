@@ -1,12 +1,17 @@
 """The tiny checkpoints are what transformers expects, and are the same everywhere."""
 
 import hashlib
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import transformers
 from conftest import make_tokenizer
-from tiny_checkpoints import FAMILIES, decoder, numbers, write
+from tiny_checkpoints import FAMILIES, arrays, decoder, numbers, rebuild, write
+
+REFERENCE = json.loads((Path(__file__).parent / "reference" / "heads.json").read_text())
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -39,7 +44,6 @@ def test_a_prefix_moves_tensors_and_keeps_their_numbers():
 def test_what_else_a_folder_holds(tmp_path):
     """Overridden config keys, a tokenizer with more tokens, and files of heads beside the model."""
     import safetensors.numpy
-    import torch
 
     head = {"v_head.summary.weight": numbers("v_head.summary.weight", (1, 16))}
     config, tensors = decoder("qwen2", hidden_size=16, head_dim=4, vb="x")
@@ -52,3 +56,18 @@ def test_what_else_a_folder_holds(tmp_path):
     assert len(transformers.AutoTokenizer.from_pretrained(folder).encode("<extra_0>", add_special_tokens=False)) == 1
     loaded = safetensors.numpy.load_file(f"{folder}/value_head.safetensors"), torch.load(f"{folder}/value_head.bin")
     assert all(np.array_equal(np.asarray(found[name]), head[name]) for found in loaded for name in head)
+
+
+@pytest.mark.parametrize("name", ["grm-linear", "openrlhf", "beaver-reward", "starling", "ultrarm"])
+def test_rebuilt_checkpoints_are_those_that_the_reference_scored(tmp_path, name):
+    """One layer at the last token, on the backbone of the transformers that is installed, gives its rewards."""
+    case = REFERENCE["cases"][name]
+    backbone = transformers.AutoModel.from_pretrained(
+        rebuild(tmp_path, case), attn_implementation="eager", key_mapping={"^transformer\\.": "model."}
+    )
+    head = {part: torch.from_numpy(array) for part, array in arrays(case["head"]).items() if "norm" not in part}
+    weight, *bias = head.values()
+    for ids, reward in zip(REFERENCE["sequences"][case["sequences"]], case["rewards"], strict=True):
+        with torch.no_grad():
+            last = backbone(torch.tensor([ids])).last_hidden_state[0, -1]
+        assert float(weight @ last + sum(bias)) == pytest.approx(reward, abs=1e-5)
