@@ -12,7 +12,7 @@ from skywork_rb_plugin.heads import plugins
 from skywork_rb_plugin.heads.checkpoint import Checkpoint
 from skywork_rb_plugin.heads.family import Loaded
 from skywork_rb_plugin.heads.loader import FamilyLoader
-from skywork_rb_plugin.heads.pooling import PadRule, pad_id_for_pooling, pooled_index
+from skywork_rb_plugin.heads.pooling import PadRule, pad_id_for_pooling
 from skywork_rb_plugin.models.hf_backend import HFBackend, modes_kept
 from skywork_rb_plugin.models.options import plain
 from skywork_rb_plugin.rendering.rendered import PROBES, Rendered
@@ -93,9 +93,10 @@ class HFReward(HFBackend):
             pad_id = pad_id_for_pooling(
                 self.model.config, self._own_pad_id, self.tokenizer.eos_token_id, self._pad_rule
             )
-            self._head = family.head(Loaded(self.checkpoint, self.model, self.tokenizer, pad_id))
+            loaded = Loaded(self.checkpoint, self.model, self.tokenizer, pad_id)
+            self._head = family.head(loaded)
             self._say_what_is_unused()
-            self._warn_of_padding(pad_id)
+            self._warn_of_padding(loaded)
             self.renderer.append = self._head.append
             padded = PaddedScorer(
                 self.model, self._head, pad_id, self.device, self.mixed_precision_dtype,
@@ -159,14 +160,17 @@ class HFReward(HFBackend):
                 f"found max_length={self.max_length}, which cuts two different responses to the same tokens; expected more"
             )
 
-    def _warn_of_padding(self, pad_id: int | None) -> None:
+    def _warn_of_padding(self, loaded: Loaded) -> None:
         """Say where the reference implementation would read, if it is another token."""
-        ids = self._probe.encode([0])[0]
+        ids, pad_id = self._probe.encode([0])[0], loaded.pad_id
+        here = self._head.reads(ids)
         other = pad_id_for_pooling(self.model.config, self._own_pad_id, self.tokenizer.eos_token_id, "reference")
-        here, there = pooled_index(ids, pad_id), pooled_index(ids, other)
-        if here != there and list(self._head.positions(ids)) == [here]:
+        loaded.pad_id = other  # not all heads go by it
+        there = self._head.reads(ids)
+        loaded.pad_id = pad_id
+        if here != there:
             logger.warning(
                 "Scores of %s are read at %r (pad token of the config: %s). The reference implementation takes pad token "
                 "%s from the tokenizer and reads them at %r; pad_rule=reference imitates it.",
-                self._name, self.tokenizer.decode(ids[here]), pad_id, other, self.tokenizer.decode(ids[there]),
+                self._name, self.tokenizer.decode(ids[here[-1]]), pad_id, other, self.tokenizer.decode(ids[there[-1]]),
             )  # fmt: skip
