@@ -7,6 +7,10 @@ from skywork_rb_plugin.heads.hookspecs import hookimpl
 
 # "module:Class" of each, the most special first
 FAMILIES = (
+    "gates:ArmoRM",
+    "gates:QRM",
+    "gates:LabelDistributions",
+    "gates:Uncertain",
     "classifier:Classifier",
 )  # fmt: skip
 
