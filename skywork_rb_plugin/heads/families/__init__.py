@@ -11,6 +11,8 @@ FAMILIES = (
     "gates:QRM",
     "gates:LabelDistributions",
     "gates:Uncertain",
+    "lm_head:Nemotron",
+    "lm_head:YesNo",
     "classifier:Classifier",
 )  # fmt: skip
 
