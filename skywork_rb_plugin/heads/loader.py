@@ -34,7 +34,13 @@ class FamilyLoader:
         self.missing, self.unread = set(), set()  # weights that the checkpoint lacks, and has beside the model's
 
     def from_pretrained(self, path: str, **kwargs) -> transformers.PreTrainedModel:
-        """Load the model with every option the host passes on."""
+        """Load the model with every option the host passes on.
+
+        Raises:
+            UserError: it is read by code that comes with it and may not run, or has tensors of another shape.
+        """
+        if self.family.remote_code and not kwargs.get("trust_remote_code"):
+            self._refuse_own_code()
         kwargs.update(self._options)
         # transformers 5 takes these only as a config; the head stays as it is in the checkpoint
         if options := {key: kwargs.pop(key) for key in list(kwargs) if key.startswith(_BITSANDBYTES)}:
@@ -87,6 +93,15 @@ class FamilyLoader:
                 "%s has %s, which the head %s does not read.", self.checkpoint.name,
                 ", ".join(unread[:3]) + (f" and {len(unread) - 3} more" if len(unread) > 3 else ""), self.family.name,
             )  # fmt: skip
+
+    def _refuse_own_code(self) -> None:
+        """Without its code, transformers would take a class of its own for the checkpoint's, and call it the same."""
+        own = (self.checkpoint.setting("auto_map") or {}).get(self.family.auto_class)
+        if own and not any(hasattr(transformers, name) for name in self.checkpoint.architectures):
+            raise UserError(
+                f"{self.checkpoint.name} ({self.checkpoint.architecture}) is read by code that comes with it ({own}), expected "
+                "trust_remote_code=True in --model_args, once you have read that code, or head=NAME for another head"
+            )
 
     def _may_change(self, path: str, revision: str | None) -> bool:
         """Whether it has code of its own, on the hub and not pinned."""

@@ -12,7 +12,7 @@ from skywork_rb_plugin.heads import plugins
 from skywork_rb_plugin.heads.checkpoint import Checkpoint
 from skywork_rb_plugin.heads.family import Loaded
 from skywork_rb_plugin.heads.loader import FamilyLoader
-from skywork_rb_plugin.heads.pooling import PadRule, pad_id_for_pooling, pooled_index
+from skywork_rb_plugin.heads.pooling import PadRule, pad_id_for_pooling
 from skywork_rb_plugin.host import coming_evaluation
 from skywork_rb_plugin.models import known_models
 from skywork_rb_plugin.models.as_published import KnownRun, Used
@@ -88,7 +88,11 @@ class HFReward(HFBackend):
                 self.family = plugins.find(self.checkpoint, head)
             family = self.family.family
             self.renderer = family.renderer(
-                self.tokenizer, chat_template or family.template, self.chat_template_args, self.max_length, self._name
+                self.tokenizer,
+                family.template if chat_template is None else chat_template,
+                self.chat_template_args,
+                self.max_length,
+                self._name,
             )
             self.renderer.vocabulary = getattr(self.model.get_input_embeddings(), "num_embeddings", None)
             self._probe = Rendered(self.renderer, self.renderer.render_all(PROBES))
@@ -96,9 +100,10 @@ class HFReward(HFBackend):
             pad_id = pad_id_for_pooling(
                 self.model.config, self._own_pad_id, self.tokenizer.eos_token_id, self._pad_rule
             )
-            self._head = family.head(Loaded(self.checkpoint, self.model, self.tokenizer, pad_id))
+            loaded = Loaded(self.checkpoint, self.model, self.tokenizer, pad_id)
+            self._head = family.head(loaded)
             self._say_what_is_unused()
-            self._warn_of_padding(pad_id)
+            self._warn_of_padding(loaded)
             self.renderer.append = self._head.append
             self.padded = PaddedScorer(
                 self.model, self._head, pad_id, self.device, self.mixed_precision_dtype,
@@ -183,14 +188,17 @@ class HFReward(HFBackend):
                 f"found max_length={self.max_length}, which cuts two different responses to the same tokens; expected more"
             )
 
-    def _warn_of_padding(self, pad_id: int | None) -> None:
+    def _warn_of_padding(self, loaded: Loaded) -> None:
         """Say where the reference implementation would read, if it is another token."""
-        ids = self._probe.encode([0])[0]
+        ids, pad_id = self._probe.encode([0])[0], loaded.pad_id
+        here = self._head.reads(ids)
         other = pad_id_for_pooling(self.model.config, self._own_pad_id, self.tokenizer.eos_token_id, "reference")
-        here, there = pooled_index(ids, pad_id), pooled_index(ids, other)
-        if here != there and list(self._head.positions(ids)) == [here]:
+        loaded.pad_id = other  # not all heads go by it
+        there = self._head.reads(ids)
+        loaded.pad_id = pad_id
+        if here != there:
             logger.warning(
                 "Scores of %s are read at %r (pad token of the config: %s). The reference implementation takes pad token "
                 "%s from the tokenizer and reads them at %r; pad_rule=reference imitates it.",
-                self._name, self.tokenizer.decode(ids[here]), pad_id, other, self.tokenizer.decode(ids[there]),
+                self._name, self.tokenizer.decode(ids[here[-1]]), pad_id, other, self.tokenizer.decode(ids[there[-1]]),
             )  # fmt: skip

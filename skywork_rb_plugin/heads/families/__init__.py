@@ -7,6 +7,12 @@ from skywork_rb_plugin.heads.hookspecs import hookimpl
 
 # "module:Class" of each, the most special first
 FAMILIES = (
+    "gates:ArmoRM",
+    "gates:QRM",
+    "gates:LabelDistributions",
+    "gates:Uncertain",
+    "lm_head:Nemotron",
+    "lm_head:YesNo",
     "classifier:Classifier",
 )  # fmt: skip
 

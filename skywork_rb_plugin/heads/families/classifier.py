@@ -9,6 +9,8 @@ from skywork_rb_plugin.heads.head import Head
 
 # names of classification heads in transformers
 _HEADS = ("score.weight", "classifier.weight", "classifier.out_proj.weight")
+# of heads that other families read, whatever the config calls its architecture
+_OTHERS = ("score.0.weight", "regression_layer.weight", "gating.logit_scale", "weights.fc.0.weight")
 
 
 class Classifier(Family):
@@ -22,7 +24,7 @@ class Classifier(Family):
 
     def answers(self, checkpoint: Checkpoint) -> bool:
         """Whether its architecture or its head is a sequence classifier's, or an adapter may bring one."""
-        if checkpoint.has("score.0.weight") or checkpoint.setting("value_head_prefix"):
+        if any(map(checkpoint.has, _OTHERS)) or checkpoint.setting("value_head_prefix"):
             return False
         return (
             checkpoint.adapter is not None
