@@ -1,6 +1,8 @@
 """Loads a family's checkpoint, and checks that nothing of it is made up: transformers fills what is missing at random."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import transformers
@@ -55,7 +57,8 @@ class FamilyLoader:
         elif kwargs.get("trust_remote_code") and self._may_change(path, kwargs.get("revision")):
             logger.warning("%s brings code of its own, which may change any day: revision=COMMIT pins it.", path)
         auto = getattr(transformers, self.family.auto_class)
-        model, report = auto.from_pretrained(path, output_loading_info=True, **kwargs)
+        with _without_report():
+            model, report = auto.from_pretrained(path, output_loading_info=True, **kwargs)
         for mismatch in sorted(report["mismatched_keys"]):
             # transformers 4 names the weight alone
             key, *shapes = [mismatch] if isinstance(mismatch, str) else mismatch
@@ -115,3 +118,19 @@ class FamilyLoader:
         return {
             key.removeprefix("base_model.model.") for key in load_peft_weights(self.checkpoint.adapter, device="cpu")
         }
+
+
+@contextmanager
+def _without_report() -> Iterator[None]:
+    """Without transformers' own table of weights, which calls a head that we read unexpected: our lines say what matters."""
+
+    def keep(record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        return "LOAD REPORT" not in text and not text.startswith("Some weights of ")
+
+    theirs = logging.getLogger("transformers.modeling_utils")
+    theirs.addFilter(keep)
+    try:
+        yield
+    finally:
+        theirs.removeFilter(keep)

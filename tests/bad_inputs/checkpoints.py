@@ -149,7 +149,7 @@ _WEIGHTS = {
     "a head called v_head.summary": line(head("v_head.summary.weight"), "it has v_head.summary.weight beside"),
     "a head called value_head": line(head("value_head.weight"), "it has value_head.weight beside"),
     "a head called regression_layer": line(
-        both(head("regression_layer.weight"), LANGUAGE_MODEL), "regression_layer.weight), expected a reward model"
+        both(head("regression_layer.weight"), LANGUAGE_MODEL), "found no layer of a gate in"
     ),
     "a head called classifier": line(head("classifier.weight"), "it has classifier.weight beside"),
     "a language model's head": line(both(head("lm_head.weight"), LANGUAGE_MODEL), "found no head that reads"),
