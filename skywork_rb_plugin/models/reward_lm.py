@@ -38,10 +38,12 @@ class RewardLM(LM):
     Attributes:
         renderer: turns messages into the text, and that into the token ids, that the model is given.
         scorer: turns rendered conversations into rewards.
+        steps: of a process reward model, how the scores of a response's steps become one reward, such as `last`; else None.
     """
 
     renderer: Renderer
     scorer: Scorer
+    steps: str | None = None
 
     def __init__(self, *args, **kwargs) -> None:
         self._database = None

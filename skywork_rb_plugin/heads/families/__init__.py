@@ -7,6 +7,12 @@ from skywork_rb_plugin.heads.hookspecs import hookimpl
 
 # "module:Class" of each, the most special first
 FAMILIES = (
+    "process:QwenProcess",
+    "process:SkyworkProcess",
+    "process:TokenClassifier",
+    "process_rows:MathShepherd",
+    "process_rows:RLHFlowProcess",
+    "process_rows:RLHFlowOutcome",
     "classifier:Classifier",
 )  # fmt: skip
 
