@@ -230,7 +230,7 @@ def test_tokens_that_are_not_there(tmp_path):
     folder = write(tmp_path / "model", config, tensors)
     with pytest.raises(UserError, match=r"found \d tokens for 'ки' in the tokenizer of .*, expected one"):
         load(folder, head="math-shepherd")
-    with pytest.raises(UserError, match="found no head that reads .*MistralForCausalLM.* head=NAME"):
+    with pytest.raises(UserError, match=r"found no head that reads .*MistralForCausalLM.* head=NAME"):
         load(folder)
 
 
