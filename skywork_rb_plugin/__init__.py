@@ -13,6 +13,7 @@ _EXPORTS = {
     "HFReward": "skywork_rb_plugin.models.hf_reward:HFReward",
     "JudgeTask": "skywork_rb_plugin.tasks.judge:JudgeTask",
     "PreferenceTask": "skywork_rb_plugin.tasks.preference:PreferenceTask",
+    "ProcessTask": "skywork_rb_plugin.tasks.process:ProcessTask",
     "RewardLM": "skywork_rb_plugin.models.reward_lm:RewardLM",
     "UserError": "skywork_rb_plugin.errors:UserError",
     "WeightedGroup": "skywork_rb_plugin.tasks.weighted_group:WeightedGroup",
@@ -21,7 +22,8 @@ _EXPORTS = {
 }
 
 __all__ = [
-    "Conversation", "HFReward", "JudgeTask", "PreferenceTask", "RewardLM", "UserError", "WeightedGroup", "load", "register",
+    "Conversation", "HFReward", "JudgeTask", "PreferenceTask", "ProcessTask", "RewardLM", "UserError", "WeightedGroup",
+    "load", "register",
 ]  # fmt: skip
 
 

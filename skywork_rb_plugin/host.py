@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
+    from lm_eval.api.model import LM
     from lm_eval.api.task import ConfigurableTask, Task
     from lm_eval.tasks import TaskManager
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
@@ -63,14 +64,24 @@ def coming_evaluation(made: type) -> dict[str, object] | None:
     It makes the model first and tells it nothing of the run. None where no `simple_evaluate` is among the callers, or
     one whose model is another: that may have a model of this class as a part.
     """
+    run = _evaluating("simple_evaluate")
+    is_made = run is not None and isinstance(run["model"], str) and __getattr__("get_model")(run["model"]) is made
+    return run if is_made else None
+
+
+def running_model() -> "LM | None":
+    """The model that `evaluate` runs, which tells its tasks nothing of it; None outside of it."""
+    return (_evaluating("evaluate") or {}).get("lm")
+
+
+def _evaluating(function: str) -> dict[str, object] | None:
+    """The local variables of a function of the host's evaluator, where it is among the callers: its last call's."""
     evaluator = sys.modules.get("lm_eval.evaluator")
     frame = inspect.currentframe()
     try:
         while frame is not None and evaluator is not None:
-            if frame.f_code.co_name == "simple_evaluate" and frame.f_globals is vars(evaluator):
-                run = dict(frame.f_locals)
-                is_made = isinstance(run["model"], str) and __getattr__("get_model")(run["model"]) is made
-                return run if is_made else None
+            if frame.f_code.co_name == function and frame.f_globals is vars(evaluator):
+                return dict(frame.f_locals)
             frame = frame.f_back
         return None
     finally:
