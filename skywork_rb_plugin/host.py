@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
-    from lm_eval.api.model import LM
     from lm_eval.api.task import ConfigurableTask, Task
     from lm_eval.tasks import TaskManager
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
@@ -64,18 +63,18 @@ def coming_evaluation(made: type) -> dict[str, object] | None:
     It makes the model first and tells it nothing of the run. None where no `simple_evaluate` is among the callers, or
     one whose model is another: that may have a model of this class as a part.
     """
-    run = _evaluating("simple_evaluate")
+    run = _caller("simple_evaluate")
     is_made = run is not None and isinstance(run["model"], str) and __getattr__("get_model")(run["model"]) is made
     return run if is_made else None
 
 
-def running_model() -> "LM | None":
-    """The model that `evaluate` runs, which tells its tasks nothing of it; None outside of it."""
-    return (_evaluating("evaluate") or {}).get("lm")
+def evaluated_model() -> object | None:
+    """The model whose answers `evaluate` is just measuring: it tells no task and no group; None elsewhere."""
+    return (_caller("evaluate") or {}).get("lm")
 
 
-def _evaluating(function: str) -> dict[str, object] | None:
-    """The local variables of a function of the host's evaluator, where it is among the callers: its last call's."""
+def _caller(function: str) -> dict[str, object] | None:
+    """The arguments, and other names, of a function of the host's evaluator where it is among the callers."""
     evaluator = sys.modules.get("lm_eval.evaluator")
     frame = inspect.currentframe()
     try:

@@ -6,12 +6,14 @@ from statistics import fmean
 
 import pytest
 import torch
-from conftest import make_tokenizer
-from families import ROWS, by_tree_and_padded, conversations, states
+import transformers
+from conftest import ASSETS, make_tokenizer, needs_assets
+from families import ROWS, by_tree_and_padded, conversations, run, states
 from rewards import load
 from tiny_checkpoints import decoder, numbers, write
 
-from skywork_rb_plugin import UserError
+from skywork_rb_plugin import HFReward, UserError
+from skywork_rb_plugin.heads.families.process_rows import TurnsRenderer
 
 LAST = {"prompt": "How many?", "chosen": "One.\n\nThen two.\n\n\n\nThree", "rejected": "\n\n", "id": 3}
 QUESTIONS = [*ROWS, LAST]
@@ -99,8 +101,10 @@ def test_skywork_o1(task_manager, tmp_path):
         for some, hidden in zip(reads, states(folder, ids), strict=True)
     ]
     name = "sigmoid of v_head at each line's end, {} of the steps"
-    check(folder, task_manager, tmp_path, [some[-1] for some in scores], name.format("last"))
     check(folder, task_manager, tmp_path, list(map(fmean, scores)), name.format("mean"), steps="mean")
+    by_default, info = run(folder, task_manager, tmp_path, QUESTIONS)
+    assert by_default == pytest.approx([some[-1] for some in scores], abs=1e-5)
+    assert info["head"] == name.format("last")
 
 
 @pytest.mark.parametrize(("family", "separator"), [("qwen2", None), ("llama", "\n\n")])
@@ -181,6 +185,22 @@ def test_rlhflow(task_manager, tmp_path, name, tied):
     check(folder, task_manager, tmp_path, expected, head[name], head=name)
 
 
+@needs_assets
+def test_rlhflow_with_llamas_own_tokenizer():
+    """What is marked is the third from the end of each beginning, also where a step or the question says +."""
+    chat = transformers.AutoTokenizer.from_pretrained(ASSETS / "tokenizers" / "llama-3.1")
+    renderer = TurnsRenderer(chat, None, {}, 4096, "RLHFlow's")
+    steps, expected, messages = ["One + one.", "+", "\\[x\\]", "Then 2"], [], []
+    [ids] = renderer.encode(renderer.render_all([model_messages(("How many?\n\n+", "\n\n".join(steps)))]))
+    for step in steps:
+        content = step if messages else f"How many?\n\n+ {step}"
+        messages += [{"role": "user", "content": content}, {"role": "assistant", "content": "+"}]
+        beginning = chat.apply_chat_template(messages, tokenize=True, return_dict=False)
+        assert list(ids[: len(beginning)]) == beginning
+        expected.append(len(beginning) - 3)
+    assert list(ids.marks) == expected
+
+
 def test_conversations_that_are_cut(tmp_path):
     """What is left of the steps is read; a conversation that lost all of them is read at its last token."""
     folder, chat, layers = qwen(tmp_path / "model")
@@ -205,13 +225,15 @@ def model_messages(pair):
     ("damage", "line"),
     [
         ({"drop": ["score.2.weight"]}, r"found no tensor score\.2\.weight in .*beside the layers: .*score\.0\.weight"),
+        ({"drop": ["score.0.bias"]}, r"found no tensor score\.0\.bias in .*beside the layers: .*score\.0\.weight"),
         ({"outputs": 1}, r"found score\.2\.weight of the shape \(1, 32\) in .*, expected \(2, 32\)"),
         ({"inner": 16}, r"found score\.0\.weight of the shape \(16, 32\) in .*, expected \(32, 32\)"),
     ],
 )
-def test_half_a_head(tmp_path, damage, line):
-    """One line, with what was found."""
+def test_half_a_head(tmp_path, monkeypatch, damage, line):
+    """One line, with what was found, before the decoder is loaded."""
     folder, *_ = qwen(tmp_path / "model", **damage)
+    monkeypatch.setattr(transformers.AutoModel, "from_pretrained", None)
     with pytest.raises(UserError, match=line):
         load(folder)
 
@@ -220,8 +242,14 @@ def test_three_labels(tmp_path):
     """A token classifier of another kind is told by its shape."""
     config, tensors = decoder("qwen2", architectures=["Qwen2ForTokenClassification"], num_labels=3)
     tensor(tensors, "score.weight", (3, 32))
-    with pytest.raises(UserError, match=r"found score\.weight of the shape \(3, 32\) in .*, expected \(2, 32\)"):
-        load(write(tmp_path / "model", config, tensors))
+    tensor(tensors, "score.bias", (3,))
+    folder = write(tmp_path / "model", config, tensors)
+    line = r"found score\.weight of the shape \(3, 32\) in .*, expected \(2, 32\)"
+    with pytest.raises(UserError, match=line):
+        load(folder)
+    model = transformers.AutoModelForTokenClassification.from_pretrained(folder)
+    with pytest.raises(UserError, match=line):
+        HFReward(pretrained=model, tokenizer=folder, device="cpu")
 
 
 def test_tokens_that_are_not_there(tmp_path):
@@ -247,7 +275,7 @@ def test_templates_that_hide_the_answer(tmp_path):
     with pytest.raises(UserError, match=r"writes the answer \+ as 'Hello', expected a turn of its own"):
         load(folder, head="rlhflow-prm", chat_template="{% for m in messages[:1] %}{{ m.content }}{% endfor %}")
     config, tensors = decoder("qwen2", architectures=["Qwen2ForTokenClassification"], num_labels=2)
-    tensor(tensors, "score.weight", (2, 32))
+    tensor(tensors, "score.weight", (2, 32)), tensor(tensors, "score.bias", (2,))
     folder = write(tmp_path / "other", config, tensors)
     with pytest.raises(UserError, match=r"found 'Hi' from the chat template of .*; expected a JSON list"):
         load(folder, chat_template="{{ messages[1].content }}")

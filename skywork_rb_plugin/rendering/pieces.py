@@ -21,7 +21,7 @@ class PiecesRenderer(Renderer):
             UserError: a text is no such list.
         """
         pieces = [self._pieces(text) for text in texts]
-        flat = iter(self._tokenized([piece for some in pieces for piece in some], add_special_tokens=False))
+        flat = iter(self._tokenize([piece for some in pieces for piece in some], add_special_tokens=False))
         bos = [] if self.tokenizer.bos_token_id is None else [self.tokenizer.bos_token_id]
         found = []
         for some in pieces:

@@ -100,15 +100,18 @@ class Renderer:
 
     def encode(self, texts: Sequence[str]) -> list[Sequence[int]]:
         """Token ids of rendered conversations, whatever their length."""
-        bos = self.tokenizer.bos_token_id
-        encoded = self._tokenized(texts)
+        if not texts:
+            return []
+        bos, encoded = self.tokenizer.bos_token_id, self._tokenize(texts)
         one_bos = [ids[1:] if bos is not None and ids[:2] == [bos, bos] else ids for ids in encoded]
         return [self._ended(ids) for ids in one_bos]
 
-    def _tokenized(self, texts: Sequence[str], **options) -> list[list[int]]:
-        """Token ids of texts, each alone."""
-        if not texts:
-            return []
+    def _tokenize(self, texts: Sequence[str], **options) -> list[list[int]]:
+        """What the tokenizer makes of texts.
+
+        Raises:
+            UserError: one is no Unicode text.
+        """
         try:
             return self.tokenizer(list(texts), verbose=False, **options)["input_ids"]
         except (TypeError, UnicodeEncodeError) as error:

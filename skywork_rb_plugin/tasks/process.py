@@ -5,7 +5,7 @@ import logging
 from collections.abc import Mapping
 
 from skywork_rb_plugin.conversations import as_messages
-from skywork_rb_plugin.host import running_model
+from skywork_rb_plugin.host import evaluated_model
 from skywork_rb_plugin.metrics.process import NONE_WRONG, Solution
 from skywork_rb_plugin.tasks.keys import OWN_KEYS
 from skywork_rb_plugin.tasks.preference import PreferenceTask
@@ -88,7 +88,7 @@ class ProcessTask(PreferenceTask):
         Raises:
             UserError: the model that is running has no scores of steps to give.
         """
-        if (model := running_model()) is not None:
+        if (model := evaluated_model()) is not None:
             self._check_model(model)
         super().build_all_requests(**kwargs)
 

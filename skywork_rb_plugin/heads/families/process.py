@@ -1,5 +1,8 @@
 """Process reward models with a layer of their own, read at the end of every step of the response."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import torch
 
 from skywork_rb_plugin.errors import UserError
@@ -35,7 +38,45 @@ _SKYWORK = r"""
 {%- set end, after_question = "\n", "\n" %}"""
 
 
-class QwenProcess(Family):
+class StepLayers(Family):
+    """What these have in common.
+
+    Attributes:
+        layers: name of each layer of the hidden states -> how many outputs it has; None: as many as inputs.
+    """
+
+    layers: Mapping[str, int | None]
+
+    def loading(self, checkpoint: Checkpoint) -> dict[str, object]:
+        """Nothing further; refuses a head that is not whole before the decoder is loaded."""
+        self.check(checkpoint)
+        return {}
+
+    def check(self, checkpoint: Checkpoint) -> None:
+        """Refuse a head that is not whole.
+
+        Raises:
+            UserError: a weight or a bias is not there, or of another shape.
+        """
+        hidden, shapes = checkpoint.config.get_text_config().hidden_size, {}
+        for name, outputs in self.layers.items():
+            shapes[f"{name}.weight"] = (outputs or hidden, hidden)
+            # a key of token classifiers alone
+            if checkpoint.setting("token_classification_bias", True):
+                shapes[f"{name}.bias"] = (outputs or hidden,)
+        for name, expected in shapes.items():
+            if (found := tuple(checkpoint.tensor(name).shape)) != expected:
+                raise UserError(
+                    f"found {name} of the shape {found} in {checkpoint.name} ({checkpoint.architecture}), expected {expected}"
+                )
+
+    def of(self, loaded: Loaded, dtype: torch.dtype | None = None) -> list[torch.nn.Linear]:
+        """The layers; looked at again, since a model that came loaded was not."""
+        self.check(loaded.checkpoint)
+        return [loaded.linear(name, dtype) for name in self.layers]
+
+
+class QwenProcess(StepLayers):
     """Each step ends in `<extra_0>`, where two labels are read: the probability of the second is the step's score.
 
     Layers and softmax compute in the model's dtype, as there. By default the scores are multiplied, as the authors do when
@@ -46,6 +87,7 @@ class QwenProcess(Family):
     models = "Qwen2ForProcessRewardModel: Qwen2.5-Math-PRM-7B, -72B and Qwen2.5-Math-7B-PRM800K"
     source = "model card of Qwen/Qwen2.5-Math-PRM-7B; the layers: vllm, model_executor/models/qwen2_rm.py"
     template = _QWEN
+    layers = MappingProxyType({"score.0": None, "score.2": 2})
 
     def answers(self, checkpoint: Checkpoint) -> bool:
         """To its architecture."""
@@ -53,7 +95,7 @@ class QwenProcess(Family):
 
     def head(self, loaded: Loaded) -> Head:
         """The layers `score.0` and `score.2`, with a ReLU between them."""
-        inner, outer = _layer(loaded, "score.0"), _layer(loaded, "score.2", outputs=2)
+        inner, outer = self.of(loaded)
         step_end = loaded.token("<extra_0>")
         return _head(
             "two layers and a softmax at each <extra_0>",
@@ -63,7 +105,7 @@ class QwenProcess(Family):
         )
 
 
-class TokenClassifier(Family):
+class TokenClassifier(StepLayers):
     """Two labels at the last token of the separator after each step: the probability of the second is the step's score.
 
     Question, steps and separators are tokenized one by one, and nothing comes between the question and the first step, as
@@ -76,6 +118,7 @@ class TokenClassifier(Family):
     source = "huggingface/trl, trl/experimental/prm/prm_trainer.py, tokenize_row"
     template = _TRL + _PIECES
     renderer = PiecesRenderer
+    layers = MappingProxyType({"score": 2})
 
     def answers(self, checkpoint: Checkpoint) -> bool:
         """To a token classifier; those of encoders have their layer elsewhere."""
@@ -84,14 +127,14 @@ class TokenClassifier(Family):
 
     def head(self, loaded: Loaded) -> Head:
         """The layer `score`."""
-        layer = _layer(loaded, "score", outputs=2)
+        [layer] = self.of(loaded)
         return _head(
             "a softmax of two labels after each step", marked, lambda hidden: layer(hidden).softmax(-1)[:, 1:],
             **steps_of(loaded.checkpoint, "last"),
         )  # fmt: skip
 
 
-class SkyworkProcess(Family):
+class SkyworkProcess(StepLayers):
     """The sigmoid of a layer at the line feed after each step, which is a line of the response, an empty one too.
 
     Question and steps are tokenized one by one. The layer computes in float32, as there. The example prints the scores of
@@ -106,6 +149,7 @@ class SkyworkProcess(Family):
     )
     template = _SKYWORK + _PIECES
     renderer = PiecesRenderer
+    layers = MappingProxyType({"v_head.summary": 1})
 
     def answers(self, checkpoint: Checkpoint) -> bool:
         """To its architecture: the tensors are those of any value head."""
@@ -113,7 +157,7 @@ class SkyworkProcess(Family):
 
     def head(self, loaded: Loaded) -> Head:
         """The layer `v_head.summary`."""
-        layer = _layer(loaded, "v_head.summary", outputs=1, dtype=torch.float32)
+        [layer] = self.of(loaded, torch.float32)
         return _head(
             "sigmoid of v_head at each line's end", marked, lambda hidden: layer(hidden).sigmoid(), dtype=torch.float32,
             **steps_of(loaded.checkpoint, "last"),
@@ -122,18 +166,3 @@ class SkyworkProcess(Family):
 
 def _head(what: str, positions, values, steps: str, **rest) -> Head:
     return Head(f"{what}, {steps} of the steps", positions, values, steps=steps, **rest)
-
-
-def _layer(loaded: Loaded, name: str, outputs: int | None = None, dtype: torch.dtype | None = None) -> torch.nn.Linear:
-    """A layer of the hidden states.
-
-    Raises:
-        UserError: there is none, or one of another shape.
-    """
-    layer, hidden = loaded.linear(name, dtype), loaded.inner.config.get_text_config().hidden_size
-    expected = (outputs or hidden, hidden)
-    if tuple(layer.weight.shape) != expected:
-        raise UserError(
-            f"found {name}.weight of the shape {tuple(layer.weight.shape)} in {loaded.checkpoint.name}, expected {expected}"
-        )
-    return layer

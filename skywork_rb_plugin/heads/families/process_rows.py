@@ -57,8 +57,8 @@ class TurnsRenderer(Renderer):
         super().__init__(*args, **kwargs)
         question = [{"role": "user", "content": "Hello"}]
         before, after = (super(TurnsRenderer, self).render(messages) for messages in (question, [*question, _PLUS]))
-        [self._answer] = self._tokenized([after.removeprefix(before)], add_special_tokens=False)
-        [plus] = self._tokenized(["+"], add_special_tokens=False)
+        [self._answer] = self._tokenize([after.removeprefix(before)], add_special_tokens=False)
+        [plus] = self._tokenize(["+"], add_special_tokens=False)
         places = [i for i, token in enumerate(self._answer) if [token] == plus]
         if not (after.startswith(before) and places and places[-1]):
             raise self._lost(after)
