@@ -17,6 +17,7 @@ _EXPORTS = {
     "JudgeTask": "skywork_rb_plugin.tasks.judge:JudgeTask",
     "Loaded": "skywork_rb_plugin.heads.family:Loaded",
     "PreferenceTask": "skywork_rb_plugin.tasks.preference:PreferenceTask",
+    "ProcessTask": "skywork_rb_plugin.tasks.process:ProcessTask",
     "RewardLM": "skywork_rb_plugin.models.reward_lm:RewardLM",
     "UserError": "skywork_rb_plugin.errors:UserError",
     "WeightedGroup": "skywork_rb_plugin.tasks.weighted_group:WeightedGroup",
@@ -26,8 +27,8 @@ _EXPORTS = {
 }
 
 __all__ = [
-    "Checkpoint", "Conversation", "Family", "HFReward", "Head", "JudgeTask", "Loaded", "PreferenceTask", "RewardLM",
-    "UserError", "WeightedGroup", "hookimpl", "load", "register",
+    "Checkpoint", "Conversation", "Family", "HFReward", "Head", "JudgeTask", "Loaded", "PreferenceTask", "ProcessTask",
+    "RewardLM", "UserError", "WeightedGroup", "hookimpl", "load", "register",
 ]  # fmt: skip
 
 

@@ -32,6 +32,7 @@ class Head:
         dtype: what `values` computes in, also under mixed precision; None: whatever the model gives.
         own_logits: whether the model's own forward applies this head, so that padded batches can leave it to the model.
         label: with `own_logits`, which of the model's logits is the reward, where it has several.
+        steps: of a head that reads the end of each step, how their scores become one reward, by its name in `heads.steps`.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Head:
     dtype: torch.dtype | None = None
     own_logits: bool = False
     label: int | None = None
+    steps: str | None = None
 
     def reads(self, ids: Sequence[int]) -> list[int]:
         """The positions to read in a conversation.

@@ -132,6 +132,11 @@ class HFReward(HFBackend):
         self._loader = FamilyLoader(self.family.family, self.checkpoint)
         return self._loader
 
+    @property
+    def steps(self) -> str | None:
+        """How the scores of steps become one reward; None for a head that scores none."""
+        return self._head.steps
+
     def head_name(self) -> str:
         """The head and, of a plugin's, where it comes from."""
         origin = "" if self.family.origin == plugins.BUILT_IN else f" ({self.family.origin})"

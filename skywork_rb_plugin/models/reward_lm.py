@@ -40,15 +40,17 @@ class RewardLM(LM):
         renderer: turns messages into the text, and that into the token ids, that the model is given.
         scorer: turns rendered conversations into rewards.
 
-    And this one where it is a known model:
+    And these where they apply:
 
     Attributes:
-        known: what is published of it; groups tell it their scores.
+        known: of a known model, what is published of it; groups tell it their scores.
+        steps: of a process reward model, how the scores of a response's steps become one reward, such as `last`; else None.
     """
 
     renderer: Renderer
     scorer: Scorer
     known: KnownRun | None = None
+    steps: str | None = None
 
     def __init__(self, *args, **kwargs) -> None:
         self._database = None

@@ -98,13 +98,22 @@ class Renderer:
         self._note_date()
         return [self.render(messages) for messages in conversations]
 
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+    def encode(self, texts: Sequence[str]) -> list[Sequence[int]]:
         """Token ids of rendered conversations, whatever their length."""
         if not texts:
             return []
-        bos = self.tokenizer.bos_token_id
+        bos, encoded = self.tokenizer.bos_token_id, self._tokenize(texts)
+        one_bos = [ids[1:] if bos is not None and ids[:2] == [bos, bos] else ids for ids in encoded]
+        return [self._ended(ids) for ids in one_bos]
+
+    def _tokenize(self, texts: Sequence[str], **options) -> list[list[int]]:
+        """What the tokenizer makes of texts.
+
+        Raises:
+            UserError: one is no Unicode text.
+        """
         try:
-            encoded = self.tokenizer(list(texts), verbose=False)["input_ids"]
+            return self.tokenizer(list(texts), verbose=False, **options)["input_ids"]
         except (TypeError, UnicodeEncodeError) as error:
             bad = next((text for text in texts if not _is_unicode(text)), None)
             if bad is None:
@@ -112,8 +121,6 @@ class Renderer:
             raise UserError(
                 f"found half a character (a lone surrogate) in {bad[:200]!a}, expected Unicode text"
             ) from error
-        one_bos = [ids[1:] if bos is not None and ids[:2] == [bos, bos] else ids for ids in encoded]
-        return [self._ended(ids) for ids in one_bos]
 
     def _ended(self, ids: list[int]) -> list[int]:
         end = list(self.append)

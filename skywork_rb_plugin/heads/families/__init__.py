@@ -13,6 +13,12 @@ FAMILIES = (
     "gates:Uncertain",
     "lm_head:Nemotron",
     "lm_head:YesNo",
+    "process:QwenProcess",
+    "process:SkyworkProcess",
+    "process:TokenClassifier",
+    "process_rows:MathShepherd",
+    "process_rows:RLHFlowProcess",
+    "process_rows:RLHFlowOutcome",
     "classifier:Classifier",
 )  # fmt: skip
 

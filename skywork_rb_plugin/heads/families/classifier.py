@@ -24,7 +24,8 @@ class Classifier(Family):
 
     def answers(self, checkpoint: Checkpoint) -> bool:
         """Whether its architecture or its head is a sequence classifier's, or an adapter may bring one."""
-        if any(map(checkpoint.has, _OTHERS)) or checkpoint.setting("value_head_prefix"):
+        tokens = any("ForTokenClassification" in name for name in checkpoint.architectures)
+        if tokens or any(map(checkpoint.has, _OTHERS)) or checkpoint.setting("value_head_prefix"):
             return False
         return (
             checkpoint.adapter is not None
