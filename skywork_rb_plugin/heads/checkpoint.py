@@ -13,6 +13,10 @@ from transformers.utils import cached_file
 from skywork_rb_plugin.errors import UserError
 
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+# where a head may lie apart, the last one wins: LLaMA-Factory's files beside model or adapter, the first as trl saves it
+# beside an adapter (its trl/experimental/ppo/modeling_value_head.py, save_pretrained)
+_BESIDE_ADAPTER = "pytorch_model.bin"
+_VALUE_HEADS = ("value_head.bin", "value_head.safetensors")
 
 
 class Checkpoint:
@@ -25,7 +29,7 @@ class Checkpoint:
         config: its config.
         path: folder or hub name; None for a model that came loaded.
         model: that model.
-        adapter: folder or hub name of a PEFT adapter, whose files go before the base's.
+        adapter: folder or hub name of a PEFT adapter, which may bring the head; its files go before the base's.
         options: `label`, `steps` and the like from --model_args, for the head.
         files: how files are found: `revision`, `subfolder`, `variant`, `gguf_file`.
     """
@@ -108,7 +112,9 @@ class Checkpoint:
             )
         self._read.add(name)
         place = self._places[name]
-        return place.detach().cpu() if isinstance(place, torch.Tensor) else _tensors_of(self._file(place), [name])[name]
+        if isinstance(place, torch.Tensor):
+            return place.detach().cpu()
+        return _tensors_of(place if isinstance(place, Path) else self._file(place, in_adapter=False), [name])[name]
 
     def unread(self, loaded: Sequence[str]) -> list[str]:
         """Of names that the decoder did not take, those that no head read."""
@@ -122,25 +128,32 @@ class Checkpoint:
         return {} if found is None else _tensors_of(found)
 
     @functools.cached_property
-    def _places(self) -> Mapping[str, str | torch.Tensor]:
-        """Of each tensor the file that has it, or itself where the model came loaded."""
+    def _places(self) -> Mapping[str, str | Path | torch.Tensor]:
+        """Of each tensor the file that has it, by its name among the weights or its path, or itself of a loaded model."""
         if self._model is not None:
             inner = self._model.get_base_model() if hasattr(self._model, "get_base_model") else self._model
             return inner.state_dict()
+        places: dict[str, str | Path] = dict(self._weights())
+        apart = [self._file(name, in_adapter=False) for name in _VALUE_HEADS]
+        apart += [self._file(name, in_base=False) for name in (_BESIDE_ADAPTER, *_VALUE_HEADS)]
+        for file in filter(None, apart):
+            places.update(dict.fromkeys(_names_of(file), file))
+        return places
+
+    def _weights(self) -> Mapping[str, str]:
+        """Of each tensor of the checkpoint itself, the name of its file."""
         variant = self._files.get("variant")
         for weights in _WEIGHTS:
             name = weights.replace(".", f".{variant}.", 1) if variant else weights
-            index = self._file(
-                f"{weights}.index.json".replace(".", f".{variant}.", 1) if variant else f"{weights}.index.json"
-            )
-            if index is not None:
-                return json.loads(index.read_text("utf-8"))["weight_map"]
-            if (file := self._file(name)) is not None:
+            index = f"{weights}.index.json".replace(".", f".{variant}.", 1) if variant else f"{weights}.index.json"
+            if (file := self._file(index, in_adapter=False)) is not None:
+                return json.loads(file.read_text("utf-8"))["weight_map"]
+            if (file := self._file(name, in_adapter=False)) is not None:
                 return dict.fromkeys(_names_of(file), name)
         return {}
 
     @functools.cache  # noqa: B019  as long-lived as its checkpoint
-    def _file(self, name: str) -> Path | None:
+    def _file(self, name: str, in_adapter: bool = True, in_base: bool = True) -> Path | None:
         """A file of the adapter or the checkpoint; None where there is none."""
         if self._files.get("gguf_file"):
             return None
@@ -148,9 +161,9 @@ class Checkpoint:
         quietly = {
             f"_raise_exceptions_for_{what}": False for what in ("missing_entries", "gated_repo", "connection_errors")
         }
-        if self.adapter is not None:
+        if in_adapter and self.adapter is not None:
             found = cached_file(self.adapter, name, **quietly)
-        if found is None and self.path is not None:
+        if in_base and found is None and self.path is not None:
             where = {key: self._files.get(key) or default for key, default in (("revision", "main"), ("subfolder", ""))}
             found = cached_file(self.path, name, **where, **quietly)
         return None if found is None else Path(found)

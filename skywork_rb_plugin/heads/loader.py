@@ -48,7 +48,7 @@ class FamilyLoader:
             kwargs["trust_remote_code"] = False
         elif kwargs.get("trust_remote_code") and self._may_change(path, kwargs.get("revision")):
             logger.warning("%s brings code of its own, which may change any day: revision=COMMIT pins it.", path)
-        auto = getattr(transformers, self.family.auto_class)
+        auto = getattr(transformers, self._auto_class())
         model, report = auto.from_pretrained(path, output_loading_info=True, **kwargs)
         for mismatch in sorted(report["mismatched_keys"]):
             # transformers 4 names the weight alone
@@ -87,6 +87,11 @@ class FamilyLoader:
                 "%s has %s, which the head %s does not read.", self.checkpoint.name,
                 ", ".join(unread[:3]) + (f" and {len(unread) - 3} more" if len(unread) > 3 else ""), self.family.name,
             )  # fmt: skip
+
+    def _auto_class(self) -> str:
+        """An adapter's layers have the names that they had in training: within a model with a head, never in a decoder alone."""
+        whole = self.checkpoint.adapter and self.family.auto_class == "AutoModel"
+        return "AutoModelForCausalLM" if whole else self.family.auto_class
 
     def _may_change(self, path: str, revision: str | None) -> bool:
         """Whether it has code of its own, on the hub and not pinned."""
