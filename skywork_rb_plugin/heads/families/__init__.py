@@ -7,6 +7,15 @@ from skywork_rb_plugin.heads.hookspecs import hookimpl
 
 # "module:Class" of each, the most special first
 FAMILIES = (
+    "value_heads:Mlp",
+    "value_heads:Grm",
+    "v_head:VHead",
+    "openrlhf:OpenRLHF",
+    "starling:Starling",
+    "starling:Athene",
+    "regression_heads:UltraRM",
+    "regression_heads:Eurus",
+    "beaver:Beaver",
     "classifier:Classifier",
 )  # fmt: skip
 
