@@ -102,6 +102,27 @@ def write(folder, config, tensors, tokenizer=None, extra=None):
     return str(folder)
 
 
+def rebuild(folder, case, tokenizer=None):
+    """Save the checkpoint of a case of reference/heads.json; returns its folder as a string."""
+    config, tensors = decoder(**case["decoder"])
+    extra = {name: arrays(specs) for name, specs in case.get("files", {}).items()}
+    return write(folder, config, {**tensors, **arrays(case.get("head", {}))}, tokenizer, extra)
+
+
+def arrays(specs):
+    """Arrays from {tensor name: {"shape": …, "around": 0, "scale": 0.2, "dtype": "float32"}}.
+
+    Integers are all `around`.
+    """
+    found = {}
+    for name, spec in specs.items():
+        if spec.get("dtype", "float32") == "float32":
+            found[name] = numbers(name, spec["shape"], spec.get("scale", 0.2)) + np.float32(spec.get("around", 0))
+        else:
+            found[name] = np.full(spec["shape"], spec.get("around", 0), spec["dtype"])
+    return found
+
+
 def _shapes(config):
     """{tensor name: shape} of a backbone, without prefix."""
     hidden, inner, width = config["hidden_size"], config["intermediate_size"], config["head_dim"]
