@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -13,6 +13,8 @@ from transformers.utils import cached_file
 from skywork_rb_plugin.errors import UserError
 
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+# what else torch.save is used for
+_OTHER_WEIGHTS = (".pt", ".pth", ".bin", ".ckpt")
 # where a head may lie apart, the last one wins: LLaMA-Factory's files beside model or adapter, the first as trl saves it
 # beside an adapter (its trl/experimental/ppo/modeling_value_head.py, save_pretrained)
 _BESIDE_ADAPTER = "pytorch_model.bin"
@@ -94,6 +96,17 @@ class Checkpoint:
         """The names of tensors that are no decoder layer's, for errors: the head is among them, if there is one."""
         return sorted(name for name in self.names if ".layers." not in name and not name.startswith("layers."))
 
+    @property
+    def in_words(self) -> str:
+        """The first of these, or why there is none, for errors."""
+        if beside := self.beside_layers:
+            return ", ".join(beside[:6])
+        folder = Path(self.path or "", self._files.get("subfolder") or "")
+        files = sorted(file.name for file in folder.glob("*") if file.suffix in _OTHER_WEIGHTS) if self.path else []
+        return (
+            f"none: {files[0]} has to be called pytorch_model.bin to be found" if files else "none that can be listed"
+        )
+
     def has(self, *names: str) -> bool:
         """Whether it has all of these tensors."""
         return self.names.issuperset(names)
@@ -104,17 +117,31 @@ class Checkpoint:
         Raises:
             UserError: there is none of this name; the line tells which there are.
         """
-        if name not in self._places:
-            shown = ", ".join(self.beside_layers[:6]) or "none that can be listed"
-            raise UserError(
-                f"found no tensor {name} in {self.name} ({self.architecture}), expected the head to be whole; its tensors "
-                f"beside the layers: {shown}"
-            )
-        self._read.add(name)
-        place = self._places[name]
-        if isinstance(place, torch.Tensor):
-            return place.detach().cpu()
-        return _tensors_of(place if isinstance(place, Path) else self._file(place, in_adapter=False), [name])[name]
+        return self.tensors([name])[name]
+
+    def tensors(self, names: Iterable[str]) -> dict[str, torch.Tensor]:
+        """Several, likewise; each file is read once.
+
+        Raises:
+            UserError: one is missing.
+        """
+        found: dict[str, torch.Tensor] = {}
+        by_file: dict[str | Path, list[str]] = {}
+        for name in names:
+            if name not in self._places:
+                raise UserError(
+                    f"found no tensor {name} in {self.name} ({self.architecture}), expected the head to be whole; its tensors "
+                    f"beside the layers: {self.in_words}"
+                )
+            self._read.add(name)
+            place = self._places[name]
+            if isinstance(place, torch.Tensor):
+                found[name] = place.detach().cpu()
+            else:
+                by_file.setdefault(place, []).append(name)
+        for place, some in by_file.items():
+            found.update(_tensors_of(place if isinstance(place, Path) else self._file(place, in_adapter=False), some))
+        return found
 
     def unread(self, loaded: Sequence[str]) -> list[str]:
         """Of names that the decoder did not take, those that no head read."""

@@ -62,5 +62,5 @@ def _check_shapes(checkpoint: Checkpoint, names: list[str], layers: Layers) -> N
                 raise UserError(
                     f"{checkpoint.name} ({checkpoint.architecture}) has {name}.{part} of the shape {tuple(tensor.shape)}, "
                     f"expected {shape}: a head from {size} hidden states to one number; tensors beside the layers: "
-                    f"{', '.join(checkpoint.beside_layers[:6])}"
+                    f"{checkpoint.in_words}"
                 )

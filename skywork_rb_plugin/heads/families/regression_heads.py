@@ -20,7 +20,7 @@ class UltraRM(ValueHead):
 
     def answers(self, checkpoint: Checkpoint) -> bool:
         """Whether a Llama has this head."""
-        return checkpoint.has("regression_head.weight") and checkpoint.config.model_type == "llama"
+        return checkpoint.has("regression_head.weight") and checkpoint.setting("model_type") == "llama"
 
 
 class Eurus(ValueHead):
@@ -33,4 +33,4 @@ class Eurus(ValueHead):
 
     def answers(self, checkpoint: Checkpoint) -> bool:
         """Whether another model than a Llama has this head."""
-        return checkpoint.has("regression_head.weight") and checkpoint.config.model_type != "llama"
+        return checkpoint.has("regression_head.weight") and checkpoint.setting("model_type") != "llama"

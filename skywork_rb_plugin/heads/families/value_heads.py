@@ -116,7 +116,7 @@ class Grm(ValueHead):
         found = super().layers(checkpoint)
         if len(found) != expected:
             raise UserError(
-                f"found {len(found)} layers of v_head.summary in {checkpoint.name} ({', '.join(checkpoint.beside_layers[:6])}), "
+                f"found {len(found)} layers of v_head.summary in {checkpoint.name} ({checkpoint.in_words}), "
                 f"expected {expected}: config.json has vhead_layer_type={kind}, vhead_num_layers={inner}"
             )
         return found
