@@ -48,6 +48,9 @@ class FamilyLoader:
             kwargs["trust_remote_code"] = False
         elif kwargs.get("trust_remote_code") and self._may_change(path, kwargs.get("revision")):
             logger.warning("%s brings code of its own, which may change any day: revision=COMMIT pins it.", path)
+        if (translated := self.family.translated(self.checkpoint)) is not None:
+            path = None  # nothing is left to be read there
+            kwargs["config"], kwargs["state_dict"] = translated
         auto = getattr(transformers, self._auto_class())
         model, report = auto.from_pretrained(path, output_loading_info=True, **kwargs)
         for mismatch in sorted(report["mismatched_keys"]):

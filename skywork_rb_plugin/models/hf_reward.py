@@ -113,6 +113,10 @@ class HFReward(HFBackend):
                 self._name, date,
             )  # fmt: skip
 
+    def _get_config(self, pretrained: str, **kwargs) -> None:
+        plugins.registered()  # families may bring configs of models that transformers does not know
+        super()._get_config(pretrained, **kwargs)
+
     def loader(self, adapter: str | None, revision: str | None) -> FamilyLoader:
         """Of the family that answers to the checkpoint."""
         self.checkpoint = Checkpoint(

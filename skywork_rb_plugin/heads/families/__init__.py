@@ -16,6 +16,7 @@ FAMILIES = (
     "regression_heads:UltraRM",
     "regression_heads:Eurus",
     "beaver:Beaver",
+    "internlm2:InternLM2",
     "classifier:Classifier",
 )  # fmt: skip
 

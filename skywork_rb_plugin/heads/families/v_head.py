@@ -5,11 +5,12 @@ from typing import ClassVar
 import torch
 
 from skywork_rb_plugin.heads.checkpoint import Checkpoint
+from skywork_rb_plugin.heads.families.internlm2 import InternLM2
 from skywork_rb_plugin.heads.families.layers import Layers, read_layers
 from skywork_rb_plugin.heads.families.starling import Athene, Starling
 from skywork_rb_plugin.heads.families.value_heads import Grm, ValueHead, has_any, scores_steps
 
-_MORE_SPECIAL = (Grm, Starling, Athene)
+_MORE_SPECIAL = (Grm, Starling, Athene, InternLM2)
 
 
 class VHead(ValueHead):
