@@ -92,3 +92,11 @@ def test_tensors_of_other_shapes_are_one_line(tmp_path, name, array, line):
     with pytest.raises(UserError, match=line) as caught:
         load(folder)
     assert "\n" not in str(caught.value)
+
+
+def test_an_adapter_is_refused(tmp_path):
+    """It would change nothing, in silence."""
+    _, folder, _ = pair(tmp_path)
+    (tmp_path / "adapter").mkdir()
+    with pytest.raises(UserError, match=r"found peft=.*adapter with .*, expected it merged into the checkpoint"):
+        load(folder, peft=str(tmp_path / "adapter"))

@@ -52,14 +52,19 @@ class InternLM2(ValueHead):
 
     def append(self, loaded: Loaded) -> tuple[int, ...]:
         """The reward token."""
-        return (loaded.checkpoint.setting("reward_token_id", _REWARD_TOKEN),)
+        return (loaded.checkpoint.setting("reward_token_id") or _REWARD_TOKEN,)
 
     def translated(self, checkpoint: Checkpoint) -> tuple[transformers.PretrainedConfig, dict[str, torch.Tensor]]:
         """A Llama's config, and the weights by its names; all of them go through the CPU's memory.
 
         Raises:
-            UserError: a tensor has not the shape that the config says.
+            UserError: a tensor has not the shape that the config says; or there is an adapter, which names InternLM2's layers.
         """
+        if checkpoint.adapter:
+            raise UserError(
+                f"found peft={checkpoint.adapter} with {checkpoint.name}, expected it merged into the checkpoint: an adapter of "
+                "InternLM2 does not fit the Llama that its weights become here"
+            )
         values = {**checkpoint.config.to_dict(), "model_type": "llama", "architectures": ["LlamaModel"]}
         values["attention_bias"] = any(name.endswith(f"{_PACKED}bias") for name in checkpoint.names)
         values.pop("auto_map", None)

@@ -112,12 +112,11 @@ class Grm(ValueHead):
             UserError: they are not whole, or others than the config says.
         """
         kind, inner = checkpoint.setting("vhead_layer_type"), checkpoint.setting("vhead_num_layers", 1)
-        expected = 1 if kind == "linear" else inner + 1
         found = super().layers(checkpoint)
-        if len(found) != expected:
+        if len(found) - 1 != (0 if kind == "linear" else inner):
             raise UserError(
-                f"found {len(found)} layers of v_head.summary in {checkpoint.name} ({checkpoint.in_words}), "
-                f"expected {expected}: config.json has vhead_layer_type={kind}, vhead_num_layers={inner}"
+                f"found {len(found)} layers of v_head.summary in {checkpoint.name} ({checkpoint.in_words}), expected what "
+                f"config.json says: vhead_layer_type={kind}, vhead_num_layers={inner} and the last one"
             )
         return found
 
