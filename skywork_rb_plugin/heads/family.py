@@ -124,6 +124,16 @@ class Family(abc.ABC):
         """
         return {}
 
+    def translated(
+        self, checkpoint: Checkpoint
+    ) -> tuple[transformers.PretrainedConfig, dict[str, torch.Tensor]] | None:
+        """Config and weights of a model of transformers that computes the same; None where it knows the checkpoint's own.
+
+        Raises:
+            UserError: they can't be had.
+        """
+        return None
+
 
 def linear(weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.nn.Linear:
     """A layer of (outputs, inputs) weights."""

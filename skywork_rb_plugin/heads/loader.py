@@ -56,7 +56,10 @@ class FamilyLoader:
             kwargs["trust_remote_code"] = False
         elif kwargs.get("trust_remote_code") and self._may_change(path, kwargs.get("revision")):
             logger.warning("%s brings code of its own, which may change any day: revision=COMMIT pins it.", path)
-        auto = getattr(transformers, self.family.auto_class)
+        if (translated := self.family.translated(self.checkpoint)) is not None:
+            path = None  # nothing is left to be read there
+            kwargs["config"], kwargs["state_dict"] = translated
+        auto = getattr(transformers, self._auto_class())
         with _without_report():
             model, report = auto.from_pretrained(path, output_loading_info=True, **kwargs)
         for mismatch in sorted(report["mismatched_keys"]):
@@ -105,6 +108,11 @@ class FamilyLoader:
                 f"{self.checkpoint.name} ({self.checkpoint.architecture}) is read by code that comes with it ({own}), expected "
                 "trust_remote_code=True in --model_args, once you have read that code, or head=NAME for another head"
             )
+
+    def _auto_class(self) -> str:
+        """An adapter's layers have the names that they had in training: within a model with a head, never in a decoder alone."""
+        whole = self.checkpoint.adapter and self.family.auto_class == "AutoModel"
+        return "AutoModelForCausalLM" if whole else self.family.auto_class
 
     def _may_change(self, path: str, revision: str | None) -> bool:
         """Whether it has code of its own, on the hub and not pinned."""

@@ -122,6 +122,10 @@ class HFReward(HFBackend):
             )  # fmt: skip
         self._note_what_is_known()
 
+    def _get_config(self, pretrained: str, **kwargs) -> None:
+        plugins.registered()  # families may bring configs of models that transformers does not know
+        super()._get_config(pretrained, **kwargs)
+
     def loader(self, adapter: str | None, revision: str | None) -> FamilyLoader:
         """Of the family that answers to the checkpoint."""
         self.checkpoint = Checkpoint(

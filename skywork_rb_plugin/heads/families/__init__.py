@@ -19,6 +19,16 @@ FAMILIES = (
     "process_rows:MathShepherd",
     "process_rows:RLHFlowProcess",
     "process_rows:RLHFlowOutcome",
+    "value_heads:Mlp",
+    "value_heads:Grm",
+    "v_head:VHead",
+    "openrlhf:OpenRLHF",
+    "starling:Starling",
+    "starling:Athene",
+    "regression_heads:UltraRM",
+    "regression_heads:Eurus",
+    "beaver:Beaver",
+    "internlm2:InternLM2",
     "classifier:Classifier",
 )  # fmt: skip
 
