@@ -46,7 +46,7 @@ class ObservedScorer(TreeScorer):
     def packs(self, sequences: list[tuple[int, ...]]) -> list[tuple[Pack, list[np.ndarray]]]:
         """The packs of these conversations, and what is read in each."""
         packs = pack_conversations(dict(enumerate(sequences)), self.budget)
-        return [(pack, [self.head.reads(ids) for ids in pack.sequences]) for pack in packs]
+        return [(pack, [self.head.asked(ids) for ids in pack.sequences]) for pack in packs]
 
 
 @dataclass(frozen=True)

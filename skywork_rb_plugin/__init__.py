@@ -9,19 +9,26 @@ __version__ = "0.1.0"
 
 # public name -> where it lives
 _EXPORTS = {
+    "Checkpoint": "skywork_rb_plugin.heads.checkpoint:Checkpoint",
     "Conversation": "skywork_rb_plugin.conversations:Conversation",
+    "Family": "skywork_rb_plugin.heads.family:Family",
+    "Head": "skywork_rb_plugin.heads.head:Head",
     "HFReward": "skywork_rb_plugin.models.hf_reward:HFReward",
     "JudgeTask": "skywork_rb_plugin.tasks.judge:JudgeTask",
+    "Loaded": "skywork_rb_plugin.heads.family:Loaded",
     "PreferenceTask": "skywork_rb_plugin.tasks.preference:PreferenceTask",
+    "ProcessTask": "skywork_rb_plugin.tasks.process:ProcessTask",
     "RewardLM": "skywork_rb_plugin.models.reward_lm:RewardLM",
     "UserError": "skywork_rb_plugin.errors:UserError",
     "WeightedGroup": "skywork_rb_plugin.tasks.weighted_group:WeightedGroup",
+    "hookimpl": "skywork_rb_plugin.heads.hookspecs:hookimpl",
     "load": "skywork_rb_plugin.models.loading:load",
     "register": "skywork_rb_plugin.discovery:register",
 }
 
 __all__ = [
-    "Conversation", "HFReward", "JudgeTask", "PreferenceTask", "RewardLM", "UserError", "WeightedGroup", "load", "register",
+    "Checkpoint", "Conversation", "Family", "HFReward", "Head", "JudgeTask", "Loaded", "PreferenceTask", "ProcessTask",
+    "RewardLM", "UserError", "WeightedGroup", "hookimpl", "load", "register",
 ]  # fmt: skip
 
 

@@ -63,14 +63,24 @@ def coming_evaluation(made: type) -> dict[str, object] | None:
     It makes the model first and tells it nothing of the run. None where no `simple_evaluate` is among the callers, or
     one whose model is another: that may have a model of this class as a part.
     """
+    run = _caller("simple_evaluate")
+    is_made = run is not None and isinstance(run["model"], str) and __getattr__("get_model")(run["model"]) is made
+    return run if is_made else None
+
+
+def evaluated_model() -> object | None:
+    """The model whose answers `evaluate` is just measuring: it tells no task and no group; None elsewhere."""
+    return (_caller("evaluate") or {}).get("lm")
+
+
+def _caller(function: str) -> dict[str, object] | None:
+    """The arguments, and other names, of a function of the host's evaluator where it is among the callers."""
     evaluator = sys.modules.get("lm_eval.evaluator")
     frame = inspect.currentframe()
     try:
         while frame is not None and evaluator is not None:
-            if frame.f_code.co_name == "simple_evaluate" and frame.f_globals is vars(evaluator):
-                run = dict(frame.f_locals)
-                is_made = isinstance(run["model"], str) and __getattr__("get_model")(run["model"]) is made
-                return run if is_made else None
+            if frame.f_code.co_name == function and frame.f_globals is vars(evaluator):
+                return dict(frame.f_locals)
             frame = frame.f_back
         return None
     finally:

@@ -9,6 +9,7 @@ from scripted import evaluate
 from test_hhh import CATEGORIES, write_hhh
 from test_metrics import measure, row_of
 from test_prior_sets import write_prior_sets
+from test_processbench import write_processbench
 from test_rewardbench2 import official_rows
 
 from skywork_rb_plugin import Conversation, UserError
@@ -39,6 +40,7 @@ def write_configs(folder, configs, split):
 def copies(data_root, tmp_path, monkeypatch):
     """A data root with a small copy of every benchmark."""
     write_prior_sets(tmp_path)
+    write_processbench(tmp_path)
     (tmp_path / "allenai" / "reward-bench").symlink_to(data_root / "allenai" / "reward-bench")
     write_configs(tmp_path / "allenai" / "reward-bench-2", {"default": official_rows()}, "test")
     pairs = [

@@ -178,7 +178,7 @@ def test_users_error_is_one_line(tmp_path):
     done = run(*LM_EVAL, "run", *options, "--device", "cpu", cwd=tmp_path, check=False)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert done.stderr.strip().splitlines()[-1].startswith(f"skywork-rb-plugin: {folder} lacks score.weight")
+    assert done.stderr.strip().splitlines()[-1].startswith(f"skywork-rb-plugin: found no head that reads {folder} (")
     debug = "from skywork_rb_plugin import UserError; import skywork_rb_plugin as s; s.register(); import lm_eval.utils as u; "
     done = run(sys.executable, "-c", debug + "u.setup_logging(); raise UserError('x')", cwd=tmp_path, check=False)
     assert done.stderr == "skywork-rb-plugin: x\n"

@@ -10,11 +10,52 @@ from bad_inputs import AREAS
 from bad_inputs.case import HOST, LINE, SCORED
 
 from skywork_rb_plugin import HFReward
+from skywork_rb_plugin.heads.plugins import BUILT_IN, registered
 from skywork_rb_plugin.metrics.table import TABLE
 from skywork_rb_plugin.models.hf_dpo import HFDPO
+from skywork_rb_plugin.models.known_models import known_models
 
 ROOT = Path(__file__).parent.parent
 ARROWS = {True: "↑", False: "↓", None: ""}
+
+
+def as_table(rows):
+    """Rows of cells, the first of them the head, as Markdown."""
+    head, *rest = rows
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rest])
+
+
+def families_table():
+    """Every head of ours: its name, what it reads, where it was read how."""
+    families = [one.family for one in registered() if one.origin == BUILT_IN]
+    rows = [(f"`{family.name}`", family.models, family.source) for family in families]
+    return as_table([("head", "reads", "by"), *rows])
+
+
+def known_models_table():
+    """Every known model: its head, licence, what its authors recommend, published scores of RewardBench 1 and 2."""
+    heads = {one.family.name for one in registered()}
+    rows = [("model", "head", "licence", "recommended", "RewardBench", "RewardBench 2")]
+    for model in known_models().values():
+        head = f"`{model.family}`" if model.family in heads else "not read yet"
+        scores = [model.published.get(name) for name in ("rewardbench", "rewardbench2")]
+        shown = ["" if one is None or one.score is None else f"{one.score:g}" for one in scores]
+        rows.append((model.name, head, model.licence or "", recommended(model.settings), *shown))
+    return as_table(rows)
+
+
+def recommended(settings):
+    """In words."""
+    if settings is None:
+        return ""
+    prompts = {None: None, "none": "no system prompt", "": "an empty system turn"}
+    parts = (
+        settings.dtype,
+        settings.max_length and f"{settings.max_length} tokens",
+        prompts.get(settings.system_prompt, "a system prompt"),
+        settings.not_attention and f"not {settings.not_attention}",
+    )
+    return ", ".join(filter(None, parts))
 
 
 def metrics_table():
@@ -78,6 +119,8 @@ WRITTEN = {
     ("docs/benchmarks.md", "metrics"): metrics_table,
     ("docs/models.md", "options"): options_table,
     ("docs/models.md", "options of hf-dpo"): dpo_options_table,
+    ("docs/models.md", "families"): families_table,
+    ("docs/models.md", "known models"): known_models_table,
     ("docs/reliability.md", "bad inputs"): bad_inputs_table,
 }
 

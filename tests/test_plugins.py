@@ -64,7 +64,7 @@ def installed(monkeypatch):
 def checkpoint(architecture, *names):
     """As far as a choice looks at one."""
     return SimpleNamespace(
-        name="some-model", architectures=[architecture], architecture=architecture, names=names, beside_layers=[*names],
+        name="some-model", architectures=[architecture], architecture=architecture, names=names, in_words=", ".join(names),
         adapter=None, has=lambda *wanted: set(wanted) <= set(names), setting=lambda key: None,
     )  # fmt: skip
 

@@ -134,7 +134,9 @@ def test_what_a_failed_load_and_a_tokenizer_are_left_as():
 def test_models_that_are_none_are_refused_when_loaded(tmp_path):
     """A language model in memory, one without a tokenizer, a tokenizer of another model; a path is a folder."""
     lm = transformers.AutoModelForCausalLM.from_pretrained(make_model(tmp_path / "lm", classifier=False, num_labels=1))
-    with pytest.raises(rb.UserError, match=r"found logits of the shape \(1, .*expected a reward model"):
+    with pytest.raises(
+        rb.UserError, match=r"found no head that reads LlamaForCausalLM \(LlamaForCausalLM; .*expected a reward model"
+    ):
         rb.load(lm)
     config = transformers.LlamaConfig(hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_labels=1)
     made = transformers.LlamaForSequenceClassification(config)

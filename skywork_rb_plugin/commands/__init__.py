@@ -8,6 +8,10 @@ import importlib
 
 # command -> the function that takes the arguments after it, and what the command does
 COMMANDS = {
+    "check": (
+        "skywork_rb_plugin.commands.check.command:main",
+        "load a model, show how its rewards are read, say what is wrong",
+    ),
     "info": (
         "skywork_rb_plugin.commands.info.command:main",
         "show models, benchmarks, where their data is, and versions",

@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -13,6 +13,12 @@ from transformers.utils import cached_file
 from skywork_rb_plugin.errors import UserError
 
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+# what else torch.save is used for
+_OTHER_WEIGHTS = (".pt", ".pth", ".bin", ".ckpt")
+# where a head may lie apart, the last one wins: LLaMA-Factory's files beside model or adapter, the first as trl saves it
+# beside an adapter (its trl/experimental/ppo/modeling_value_head.py, save_pretrained)
+_BESIDE_ADAPTER = "pytorch_model.bin"
+_VALUE_HEADS = ("value_head.bin", "value_head.safetensors")
 
 
 class Checkpoint:
@@ -25,7 +31,7 @@ class Checkpoint:
         config: its config.
         path: folder or hub name; None for a model that came loaded.
         model: that model.
-        adapter: folder or hub name of a PEFT adapter, whose files go before the base's.
+        adapter: folder or hub name of a PEFT adapter, which may bring the head; its files go before the base's.
         options: `label`, `steps` and the like from --model_args, for the head.
         files: how files are found: `revision`, `subfolder`, `variant`, `gguf_file`.
     """
@@ -90,6 +96,17 @@ class Checkpoint:
         """The names of tensors that are no decoder layer's, for errors: the head is among them, if there is one."""
         return sorted(name for name in self.names if ".layers." not in name and not name.startswith("layers."))
 
+    @property
+    def in_words(self) -> str:
+        """The first of these, or why there is none, for errors."""
+        if beside := self.beside_layers:
+            return ", ".join(beside[:6])
+        folder = Path(self.path or "", self._files.get("subfolder") or "")
+        files = sorted(file.name for file in folder.glob("*") if file.suffix in _OTHER_WEIGHTS) if self.path else []
+        return (
+            f"none: {files[0]} has to be called pytorch_model.bin to be found" if files else "none that can be listed"
+        )
+
     def has(self, *names: str) -> bool:
         """Whether it has all of these tensors."""
         return self.names.issuperset(names)
@@ -100,15 +117,31 @@ class Checkpoint:
         Raises:
             UserError: there is none of this name; the line tells which there are.
         """
-        if name not in self._places:
-            shown = ", ".join(self.beside_layers[:6]) or "none that can be listed"
-            raise UserError(
-                f"found no tensor {name} in {self.name} ({self.architecture}), expected the head to be whole; its tensors "
-                f"beside the layers: {shown}"
-            )
-        self._read.add(name)
-        place = self._places[name]
-        return place.detach().cpu() if isinstance(place, torch.Tensor) else _tensors_of(self._file(place), [name])[name]
+        return self.tensors([name])[name]
+
+    def tensors(self, names: Iterable[str]) -> dict[str, torch.Tensor]:
+        """Several, likewise; each file is read once.
+
+        Raises:
+            UserError: one is missing.
+        """
+        found: dict[str, torch.Tensor] = {}
+        by_file: dict[str | Path, list[str]] = {}
+        for name in names:
+            if name not in self._places:
+                raise UserError(
+                    f"found no tensor {name} in {self.name} ({self.architecture}), expected the head to be whole; its tensors "
+                    f"beside the layers: {self.in_words}"
+                )
+            self._read.add(name)
+            place = self._places[name]
+            if isinstance(place, torch.Tensor):
+                found[name] = place.detach().cpu()
+            else:
+                by_file.setdefault(place, []).append(name)
+        for place, some in by_file.items():
+            found.update(_tensors_of(place if isinstance(place, Path) else self._file(place, in_adapter=False), some))
+        return found
 
     def unread(self, loaded: Sequence[str]) -> list[str]:
         """Of names that the decoder did not take, those that no head read."""
@@ -122,25 +155,32 @@ class Checkpoint:
         return {} if found is None else _tensors_of(found)
 
     @functools.cached_property
-    def _places(self) -> Mapping[str, str | torch.Tensor]:
-        """Of each tensor the file that has it, or itself where the model came loaded."""
+    def _places(self) -> Mapping[str, str | Path | torch.Tensor]:
+        """Of each tensor the file that has it, by its name among the weights or its path, or itself of a loaded model."""
         if self._model is not None:
             inner = self._model.get_base_model() if hasattr(self._model, "get_base_model") else self._model
             return inner.state_dict()
+        places: dict[str, str | Path] = dict(self._weights())
+        apart = [self._file(name, in_adapter=False) for name in _VALUE_HEADS]
+        apart += [self._file(name, in_base=False) for name in (_BESIDE_ADAPTER, *_VALUE_HEADS)]
+        for file in filter(None, apart):
+            places.update(dict.fromkeys(_names_of(file), file))
+        return places
+
+    def _weights(self) -> Mapping[str, str]:
+        """Of each tensor of the checkpoint itself, the name of its file."""
         variant = self._files.get("variant")
         for weights in _WEIGHTS:
             name = weights.replace(".", f".{variant}.", 1) if variant else weights
-            index = self._file(
-                f"{weights}.index.json".replace(".", f".{variant}.", 1) if variant else f"{weights}.index.json"
-            )
-            if index is not None:
-                return json.loads(index.read_text("utf-8"))["weight_map"]
-            if (file := self._file(name)) is not None:
+            index = f"{weights}.index.json".replace(".", f".{variant}.", 1) if variant else f"{weights}.index.json"
+            if (file := self._file(index, in_adapter=False)) is not None:
+                return json.loads(file.read_text("utf-8"))["weight_map"]
+            if (file := self._file(name, in_adapter=False)) is not None:
                 return dict.fromkeys(_names_of(file), name)
         return {}
 
     @functools.cache  # noqa: B019  as long-lived as its checkpoint
-    def _file(self, name: str) -> Path | None:
+    def _file(self, name: str, in_adapter: bool = True, in_base: bool = True) -> Path | None:
         """A file of the adapter or the checkpoint; None where there is none."""
         if self._files.get("gguf_file"):
             return None
@@ -148,9 +188,9 @@ class Checkpoint:
         quietly = {
             f"_raise_exceptions_for_{what}": False for what in ("missing_entries", "gated_repo", "connection_errors")
         }
-        if self.adapter is not None:
+        if in_adapter and self.adapter is not None:
             found = cached_file(self.adapter, name, **quietly)
-        if found is None and self.path is not None:
+        if in_base and found is None and self.path is not None:
             where = {key: self._files.get(key) or default for key, default in (("revision", "main"), ("subfolder", ""))}
             found = cached_file(self.path, name, **where, **quietly)
         return None if found is None else Path(found)

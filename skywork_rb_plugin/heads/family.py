@@ -20,6 +20,7 @@ class Loaded:
         checkpoint: its config, tensors and options.
         model: the model, or the adapter around it.
         tokenizer: its tokenizer.
+        pad_id: the token id that `last` skips; None: it skips none.
     """
 
     def __init__(
@@ -29,7 +30,7 @@ class Loaded:
         tokenizer: transformers.PreTrainedTokenizerBase | None = None,
         pad_id: int | None = None,
     ) -> None:
-        self.checkpoint, self.model, self.tokenizer, self._pad_id = checkpoint, model, tokenizer, pad_id
+        self.checkpoint, self.model, self.tokenizer, self.pad_id = checkpoint, model, tokenizer, pad_id
 
     @classmethod
     def of(cls, model: torch.nn.Module, pad_id: int | None = None) -> "Loaded":
@@ -43,7 +44,7 @@ class Loaded:
 
     def last(self, ids: Sequence[int]) -> int:
         """Index of the last token that is not the pad token, where transformers' classifiers are read."""
-        return pooled_index(ids, self._pad_id)
+        return pooled_index(ids, self.pad_id)
 
     def tensor(self, name: str, dtype: torch.dtype | None = None) -> torch.Tensor:
         """A tensor of the checkpoint, where hidden states are, in the model's dtype or another.
@@ -122,6 +123,16 @@ class Family(abc.ABC):
             UserError: the checkpoint can't be read, which is known before it is loaded.
         """
         return {}
+
+    def translated(
+        self, checkpoint: Checkpoint
+    ) -> tuple[transformers.PretrainedConfig, dict[str, torch.Tensor]] | None:
+        """Config and weights of a model of transformers that computes the same; None where it knows the checkpoint's own.
+
+        Raises:
+            UserError: they can't be had.
+        """
+        return None
 
 
 def linear(weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.nn.Linear:

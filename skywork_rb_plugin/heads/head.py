@@ -36,6 +36,7 @@ class Head:
         dtype: what `values` computes in, also under mixed precision; None: whatever the model gives.
         own_logits: whether the model's own forward applies this head, so that padded batches can leave it to the model.
         label: with `own_logits`, which of the model's logits is the reward, where it has several.
+        steps: of a head that reads the end of each step, how their scores become one reward, by its name in `heads.steps`.
     """
 
     name: str
@@ -46,10 +47,11 @@ class Head:
     dtype: torch.dtype | None = None
     own_logits: bool = False
     label: int | None = None
+    steps: str | None = None
     targets: Callable[[Sequence[int]], Sequence[int]] | None = None
 
-    def reads(self, ids: Sequence[int]) -> np.ndarray:
-        """What is read in a conversation: (reads, 2), each a position and its target, 0 where the head has no targets.
+    def reads(self, ids: Sequence[int]) -> list[int]:
+        """The positions to read in a conversation.
 
         Raises:
             UserError: there is none, or one that the conversation does not have.
@@ -60,9 +62,13 @@ class Head:
                 f"found positions {positions} to read in a conversation of {len(ids)} tokens, expected at least one from 0 "
                 f"to {len(ids) - 1}; the head is {self.name}"
             )
-        return np.stack([positions, self.targets(ids) if self.targets else np.zeros_like(positions)], 1).astype(
-            np.int64
-        )
+        return positions
+
+    def asked(self, ids: Sequence[int]) -> np.ndarray:
+        """The same with what is asked there: (reads, 2), each a position and its target, 0 where the head has no targets."""
+        positions = self.reads(ids)
+        targets = self.targets(ids) if self.targets else np.zeros_like(positions)
+        return np.stack([positions, targets], axis=1).astype(np.int64)
 
     def read(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """The numbers at some reads, (reads, k) in float32, from their hidden states (reads, hidden size) and targets."""

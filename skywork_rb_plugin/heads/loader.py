@@ -1,6 +1,8 @@
 """Loads a family's checkpoint, and checks that nothing of it is made up: transformers fills what is missing at random."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import transformers
@@ -34,7 +36,13 @@ class FamilyLoader:
         self.missing, self.unread = set(), set()  # weights that the checkpoint lacks, and has beside the model's
 
     def from_pretrained(self, path: str, **kwargs) -> transformers.PreTrainedModel:
-        """Load the model with every option the host passes on."""
+        """Load the model with every option the host passes on.
+
+        Raises:
+            UserError: it is read by code that comes with it and may not run, or has tensors of another shape.
+        """
+        if self.family.remote_code and not kwargs.get("trust_remote_code"):
+            self._refuse_own_code()
         kwargs.update(self._options)
         # transformers 5 takes these only as a config; the head stays as it is in the checkpoint
         if options := {key: kwargs.pop(key) for key in list(kwargs) if key.startswith(_BITSANDBYTES)}:
@@ -48,8 +56,12 @@ class FamilyLoader:
             kwargs["trust_remote_code"] = False
         elif kwargs.get("trust_remote_code") and self._may_change(path, kwargs.get("revision")):
             logger.warning("%s brings code of its own, which may change any day: revision=COMMIT pins it.", path)
-        auto = getattr(transformers, self.family.auto_class)
-        model, report = auto.from_pretrained(path, output_loading_info=True, **kwargs)
+        if (translated := self.family.translated(self.checkpoint)) is not None:
+            path = None  # nothing is left to be read there
+            kwargs["config"], kwargs["state_dict"] = translated
+        auto = getattr(transformers, self._auto_class())
+        with _without_report():
+            model, report = auto.from_pretrained(path, output_loading_info=True, **kwargs)
         for mismatch in sorted(report["mismatched_keys"]):
             # transformers 4 names the weight alone
             key, *shapes = [mismatch] if isinstance(mismatch, str) else mismatch
@@ -88,6 +100,20 @@ class FamilyLoader:
                 ", ".join(unread[:3]) + (f" and {len(unread) - 3} more" if len(unread) > 3 else ""), self.family.name,
             )  # fmt: skip
 
+    def _refuse_own_code(self) -> None:
+        """Without its code, transformers would take a class of its own for the checkpoint's, and call it the same."""
+        own = (self.checkpoint.setting("auto_map") or {}).get(self.family.auto_class)
+        if own and not any(hasattr(transformers, name) for name in self.checkpoint.architectures):
+            raise UserError(
+                f"{self.checkpoint.name} ({self.checkpoint.architecture}) is read by code that comes with it ({own}), expected "
+                "trust_remote_code=True in --model_args, once you have read that code, or head=NAME for another head"
+            )
+
+    def _auto_class(self) -> str:
+        """An adapter's layers have the names that they had in training: within a model with a head, never in a decoder alone."""
+        whole = self.checkpoint.adapter and self.family.auto_class == "AutoModel"
+        return "AutoModelForCausalLM" if whole else self.family.auto_class
+
     def _may_change(self, path: str, revision: str | None) -> bool:
         """Whether it has code of its own, on the hub and not pinned."""
         return bool(self.checkpoint.setting("auto_map")) and not Path(path).is_dir() and revision in (None, "main")
@@ -100,3 +126,19 @@ class FamilyLoader:
         return {
             key.removeprefix("base_model.model.") for key in load_peft_weights(self.checkpoint.adapter, device="cpu")
         }
+
+
+@contextmanager
+def _without_report() -> Iterator[None]:
+    """Without transformers' own table of weights, which calls a head that we read unexpected: our lines say what matters."""
+
+    def keep(record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        return "LOAD REPORT" not in text and not text.startswith("Some weights of ")
+
+    theirs = logging.getLogger("transformers.modeling_utils")
+    theirs.addFilter(keep)
+    try:
+        yield
+    finally:
+        theirs.removeFilter(keep)

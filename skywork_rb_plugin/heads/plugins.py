@@ -66,9 +66,8 @@ def find(checkpoint: Checkpoint, wanted: str | None = None) -> Registered:
         return _named(wanted)
     answers = [one for one in registered() if _answers(one, checkpoint)]
     if not answers:
-        shown = ", ".join(checkpoint.beside_layers[:6]) or "none that can be listed"
         raise UserError(
-            f"found no head that reads {checkpoint.name} ({checkpoint.architecture}; tensors beside the layers: {shown}), "
+            f"found no head that reads {checkpoint.name} ({checkpoint.architecture}; tensors beside the layers: {checkpoint.in_words}), "
             "expected a reward model; `python -m skywork_rb_plugin info` lists the heads and head=NAME in --model_args takes "
             "one (a policy, as of DPO, is scored with --model hf-dpo, another language model with --model hf)"
         )

@@ -131,7 +131,7 @@ def check_logits(
     Raises:
         UserError: it does not: the model does more with its logits than is known here.
     """
-    positions, targets = torch.from_numpy(head.reads(ids)).T
+    positions, targets = torch.from_numpy(head.asked(ids)).T
     with torch.autocast(states.device.type, dtype=autocast, enabled=autocast is not None):
         logits = model(torch.tensor([list(ids)], device=states.device), use_cache=False).logits[0]
         found = head.read(states, targets)[:, 0].cpu()

@@ -27,3 +27,12 @@ def pad_id_for_pooling(
 def pooled_index(ids: Sequence[int], pad_id: int | None) -> int:
     """Index of the token whose logit is the score."""
     return max((i for i, token in enumerate(ids) if token != pad_id), default=0)
+
+
+def before_first(ids: Sequence[int], pad_id: int | None) -> int:
+    """Index of the token before the first pad token; the last one where there is none, or nothing before it.
+
+    As many classes of the time before transformers 4.40 look for the end of a conversation that is padded on the right.
+    """
+    first = ids.index(pad_id) if pad_id in ids else len(ids)
+    return (first - 1) % len(ids)

@@ -84,15 +84,15 @@ def _sigmoid(x: float) -> float:
 
 
 _ECE = Aggregation("expected_calibration_error", expected_calibration_error)
-_SOME = Aggregation("mean_of_some", mean_of_some)
+SOME = Aggregation("mean_of_some", mean_of_some)
 
 METRICS = (
     Metric("brier", brier, "calibration of sigmoid(margin): Brier score", higher_is_better=False),
     Metric("ece", ece, "calibration of sigmoid(margin): expected calibration error", False, _ECE),
     Metric("acc_norm", acc_norm, "for language models: accuracy by log-likelihood per character"),
     Metric("acc_by_length", acc_by_length, "accuracy of preferring the longest response of the same rows", None),
-    Metric("acc_chosen_longer", acc_chosen_longer, "accuracy where the chosen response is the longer one", True, _SOME),
+    Metric("acc_chosen_longer", acc_chosen_longer, "accuracy where the chosen response is the longer one", True, SOME),
     Metric(
-        "acc_chosen_shorter", acc_chosen_shorter, "accuracy where the chosen response is the shorter one", True, _SOME
+        "acc_chosen_shorter", acc_chosen_shorter, "accuracy where the chosen response is the shorter one", True, SOME
     ),
 )

@@ -1,6 +1,6 @@
 """The table of metrics, and what is asked of it. A new metric is a function and an entry in one of the files it is made of."""
 
-from skywork_rb_plugin.metrics import diagnostics, judge, preference, rewardbench2, rm_bench, sections
+from skywork_rb_plugin.metrics import diagnostics, judge, preference, process, rewardbench2, rm_bench, sections
 from skywork_rb_plugin.metrics.metric import MEAN, Metric
 
 # in the order of messages and of the docs; the first of a kind of row is that task's default
@@ -11,6 +11,7 @@ TABLE: tuple[Metric, ...] = (
     *rm_bench.METRICS,
     *sections.METRICS,
     *judge.METRICS,
+    *process.METRICS,
 )
 
 

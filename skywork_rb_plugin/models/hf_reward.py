@@ -12,7 +12,10 @@ from skywork_rb_plugin.heads import plugins
 from skywork_rb_plugin.heads.checkpoint import Checkpoint
 from skywork_rb_plugin.heads.family import Loaded
 from skywork_rb_plugin.heads.loader import FamilyLoader
-from skywork_rb_plugin.heads.pooling import PadRule, pad_id_for_pooling, pooled_index
+from skywork_rb_plugin.heads.pooling import PadRule, pad_id_for_pooling
+from skywork_rb_plugin.host import coming_evaluation
+from skywork_rb_plugin.models import known_models
+from skywork_rb_plugin.models.as_published import KnownRun, Used
 from skywork_rb_plugin.models.hf_backend import HFBackend, modes_kept
 from skywork_rb_plugin.models.options import plain
 from skywork_rb_plugin.scoring.choice import Scoring, choose_scorer
@@ -84,25 +87,35 @@ class HFReward(HFBackend):
                 self.family = plugins.find(self.checkpoint, head)
             family = self.family.family
             renderer = family.renderer(
-                self.tokenizer, chat_template or family.template, self.chat_template_args, self.max_length, self._name
+                self.tokenizer,
+                family.template if chat_template is None else chat_template,
+                self.chat_template_args,
+                self.max_length,
+                self._name,
             )
             self.render_with(renderer, chat_template)
             pad_id = pad_id_for_pooling(
                 self.model.config, self._own_pad_id, self.tokenizer.eos_token_id, self._pad_rule
             )
-            self._head = family.head(Loaded(self.checkpoint, self.model, self.tokenizer, pad_id))
+            loaded = Loaded(self.checkpoint, self.model, self.tokenizer, pad_id)
+            self._head = family.head(loaded)
             self._say_what_is_unused()
-            self._warn_of_padding(pad_id)
+            self._warn_of_padding(loaded)
             self.renderer.append = self._head.append
-            padded = PaddedScorer(
+            self.padded = PaddedScorer(
                 self.model, self._head, pad_id, self.device, self.mixed_precision_dtype,
                 self.batch_size if self.batch_size == "auto" else int(self.batch_size), self.batch_schedule,
                 self.max_batch_size,
             )  # fmt: skip
             self.scorer = choose_scorer(
-                padded, self._probe, scoring, self._requested_attention, tokens_per_pack, compile, self.max_length
+                self.padded, self._probe, scoring, self._requested_attention, tokens_per_pack, compile, self.max_length
             )
-        self.batch_sizes = padded.batch_sizes  # for the results file
+        self.batch_sizes = self.padded.batch_sizes  # for the results file
+        self._note_what_is_known()
+
+    def _get_config(self, pretrained: str, **kwargs) -> None:
+        plugins.registered()  # families may bring configs of models that transformers does not know
+        super()._get_config(pretrained, **kwargs)
 
     def loader(self, adapter: str | None, revision: str | None) -> FamilyLoader:
         """Of the family that answers to the checkpoint."""
@@ -113,6 +126,11 @@ class HFReward(HFBackend):
         self.family = plugins.find(self.checkpoint, self._wanted_head)
         self._loader = FamilyLoader(self.family.family, self.checkpoint)
         return self._loader
+
+    @property
+    def steps(self) -> str | None:
+        """How the scores of steps become one reward; None for a head that scores none."""
+        return self._head.steps
 
     def head_name(self) -> str:
         """The head and, of a plugin's, where it comes from."""
@@ -141,14 +159,37 @@ class HFReward(HFBackend):
         if hasattr(self, "_loader"):
             self._loader.say_unread()
 
-    def _warn_of_padding(self, pad_id: int | None) -> None:
+    def _note_what_is_known(self) -> None:
+        """Of a model as its authors published it: what an adapter makes of it is another one."""
+        names = (self._name, getattr(self.model.config, "_name_or_path", None) or "")
+        found = None if self.peft or self.delta else known_models.find(names, self.revision)
+        if found is not None:
+            run = coming_evaluation(type(self))
+            self.known = KnownRun(
+                found,
+                Used(
+                    head=self.family.family.name,
+                    heads=frozenset(one.family.name for one in plugins.registered()),
+                    max_length=self.renderer.max_length,
+                    dtype=str(self.model.dtype).removeprefix("torch."),
+                    attention=self.scorer.attention,
+                    plain=self._probe.texts[0],
+                    system_prompt=None if run is None else str(run.get("system_instruction") or ""),
+                ),
+            )
+            self.known.say_settings()
+
+    def _warn_of_padding(self, loaded: Loaded) -> None:
         """Say where the reference implementation would read, if it is another token."""
-        ids = self._probe.encode([0])[0]
+        ids, pad_id = self._probe.encode([0])[0], loaded.pad_id
+        here = self._head.reads(ids)
         other = pad_id_for_pooling(self.model.config, self._own_pad_id, self.tokenizer.eos_token_id, "reference")
-        here, there = pooled_index(ids, pad_id), pooled_index(ids, other)
-        if here != there and list(self._head.positions(ids)) == [here]:
+        loaded.pad_id = other  # not all heads go by it
+        there = self._head.reads(ids)
+        loaded.pad_id = pad_id
+        if here != there:
             logger.warning(
                 "Scores of %s are read at %r (pad token of the config: %s). The reference implementation takes pad token "
                 "%s from the tokenizer and reads them at %r; pad_rule=reference imitates it.",
-                self._name, self.tokenizer.decode(ids[here]), pad_id, other, self.tokenizer.decode(ids[there]),
+                self._name, self.tokenizer.decode(ids[here[-1]]), pad_id, other, self.tokenizer.decode(ids[there[-1]]),
             )  # fmt: skip

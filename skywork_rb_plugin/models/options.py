@@ -10,6 +10,7 @@ import torch
 import transformers
 
 from skywork_rb_plugin.errors import UserError
+from skywork_rb_plugin.heads.steps import REDUCTIONS
 from skywork_rb_plugin.scoring.attention import BY_BLOCKS
 
 # kinds that the host runs on
@@ -62,6 +63,8 @@ def check_values(options: Mapping) -> None:
     scoring, compiled = options.get("scoring", "auto"), options.get("compile", False)
     if (rule := options.get("pad_rule", "config")) not in ("config", "reference"):
         raise UserError(f"found pad_rule={rule}, expected config or reference")
+    if (steps := given.get("steps", "last")) not in REDUCTIONS:
+        raise UserError(f"found steps={steps}, expected one of {', '.join(REDUCTIONS)}")
     if scoring not in ("auto", "tree", "padded"):
         raise UserError(f"found scoring={scoring}, expected auto, tree or padded")
     if (budget := options.get("tokens_per_pack", "auto")) != "auto" and not _is_count(budget):

@@ -14,6 +14,7 @@ from skywork_rb_plugin.conversations import Conversation, Message, Reward, whole
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.host import Instance, coming_evaluation, simple_parse_args_string
 from skywork_rb_plugin.models import score_cache
+from skywork_rb_plugin.models.as_published import KnownRun
 from skywork_rb_plugin.models.cache_file import check_file
 from skywork_rb_plugin.models.coming_run import check_cache, check_tasks
 from skywork_rb_plugin.models.requests import answer_is_missing, conversation_of, not_finite, refuse_unrankable
@@ -38,10 +39,18 @@ class RewardLM(LM):
     Attributes:
         renderer: turns messages into the text, and that into the token ids, that the model is given.
         scorer: turns rendered conversations into rewards.
+
+    And these where they apply:
+
+    Attributes:
+        known: of a known model, what is published of it; groups tell it their scores.
+        steps: of a process reward model, how the scores of a response's steps become one reward, such as `last`; else None.
     """
 
     renderer: Renderer
     scorer: Scorer
+    known: KnownRun | None = None
+    steps: str | None = None
 
     def __init__(self, *args, **kwargs) -> None:
         self._database = None

@@ -98,7 +98,7 @@ class Renderer:
         self._note_date()
         return [self.render(messages) for messages in conversations]
 
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+    def encode(self, texts: Sequence[str]) -> list[Sequence[int]]:
         """Token ids of rendered conversations, whatever their length."""
         if not texts:
             return []

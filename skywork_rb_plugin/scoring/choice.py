@@ -145,7 +145,7 @@ def deviations(tree: TreeScorer, sequences: list[Sequence[int]], expected: list[
         "positions": dataclasses.replace(pack, depths=np.arange(len(pack), dtype=pack.depths.dtype)),
     }
     # not of the pack's own sequences, which have lost their marks
-    reads = [tree.head.reads(sequences[i]) for i in pack.conversations]
+    reads = [tree.head.asked(sequences[i]) for i in pack.conversations]
     right = torch.cat([expected[i] for i in pack.conversations]).float()
     size = right.norm(dim=-1).clamp_min(torch.finfo(torch.float32).tiny)
     found = {name: tree.states(one, reads).to(right.device) for name, one in packs.items()}

@@ -90,20 +90,20 @@ class PaddedScorer:
         with self._autocast():
             if self.head.own_logits:
                 return self._own_logits(batch)
-            reads = list(map(self.head.reads, batch))
+            reads = list(map(self.head.asked, batch))
             return self._rewards(self._hidden(batch, reads), reads)
 
     @torch.inference_mode()
     def states(self, ids: Sequence[int]) -> torch.Tensor:
         """The hidden states that the head reads in one conversation, (reads, hidden size) in the model's dtype."""
         with self._autocast():
-            return self._hidden([ids], [self.head.reads(ids)])
+            return self._hidden([ids], [self.head.asked(ids)])
 
     @torch.inference_mode()
     def reward_of(self, states: torch.Tensor, ids: Sequence[int]) -> float:
         """The reward that the head makes of these."""
         with self._autocast():
-            return self._rewards(states, [self.head.reads(ids)])[0]
+            return self._rewards(states, [self.head.asked(ids)])[0]
 
     def _rewards(self, states: torch.Tensor, reads: Sequence[np.ndarray]) -> list[float]:
         """The rewards of conversations, from the hidden states of all their reads in a row."""

@@ -135,7 +135,7 @@ class TreeScorer:
         left: dict[int, tuple[int, ...]] = {}
         for n, piece in enumerate(pieces, 1):
             for i, ids in zip(piece, conversations.encode(piece), strict=True):
-                reads[i] = self.head.reads(ids)
+                reads[i] = self.head.asked(ids)
                 # what follows the last token that is read can't change it
                 left[i] = tuple(ids[: reads[i][:, 0].max() + 1])
             packs = pack_conversations(left, self.budget, strict=self._halved)

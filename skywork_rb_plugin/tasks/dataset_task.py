@@ -132,6 +132,11 @@ class DatasetTask(ConfigurableTask):
                 self.task_name, found, official, self._origin,
             )  # fmt: skip
 
+    @property
+    def has_official_rows(self) -> bool:
+        """Whether it has as many rows as the published benchmark, where the YAML says how many."""
+        return self._own.get("official_rows") == len(self.eval_docs)
+
     def _error(self, what: object, doc: Mapping | None = None) -> UserError:
         """One line: the task, the row, what was found and expected, the data."""
         row = "" if doc is None else f", row {self._row_of(doc)}"

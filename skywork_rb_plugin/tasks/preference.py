@@ -60,8 +60,8 @@ class PreferenceTask(DatasetTask):
     # what the YAML calls it, and the host's own type inside: its trackers and its padding of data-parallel ranks go by it
     yaml_type, host_type = "pairwise_preference", "multiple_choice"
     own_keys, unused_keys = OWN_KEYS, UNUSED_KEYS
-    # what the metrics get of a document
-    row_type = Row
+    # what the metrics get of a document, and what reads it
+    row_type, reading = Row, Reading
     # the row read last
     _last: Reading | None = None
 
@@ -159,7 +159,7 @@ class PreferenceTask(DatasetTask):
     def _part(self, doc: Mapping, name: str):
         """What `Reading` calls so; the row is kept until another one is asked for, as several methods want the same."""
         if self._last is None or self._last.doc is not doc:
-            self._last = Reading(doc, self._own)
+            self._last = self.reading(doc, self._own)
         return self._read(lambda _: getattr(self._last, name), doc)
 
     def _read(self, read: Callable, doc: Mapping, *fields):
@@ -277,6 +277,11 @@ class PreferenceTask(DatasetTask):
 
     def _answered(self, doc: Mapping, results: list[tuple[float, bool]]) -> Row:
         """The document with the model's answers, as the metrics take it."""
+        scores, lengths = self._scores(doc, results), list(map(len, self.doc_to_choice(doc)))
+        return Row(doc, scores, self._preferred(doc), self._part(doc, "pairs"), lengths)
+
+    def _scores(self, doc: Mapping, results: list[tuple[float, bool]]) -> list[float]:
+        """The scores of the document's requests."""
         try:
             scores = [score for score, _ in results]
             finite = all(map(math.isfinite, scores))
@@ -286,7 +291,7 @@ class PreferenceTask(DatasetTask):
         if not finite:
             found = f"found scores {scores}, expected finite numbers; scores survive only under --use_cache"
             raise self._error(found, doc)
-        return Row(doc, scores, self._preferred(doc), self._part(doc, "pairs"), list(map(len, self.doc_to_choice(doc))))
+        return scores
 
     def _no_answers(self, results: object, expected: str, doc: Mapping) -> UserError:
         """Of what no model answers: it comes from a cache that others wrote, or out of a filter."""

@@ -1,8 +1,11 @@
 """What a sample log tells of a row beside the host's own fields: `doc` gets the key `skywork_rb`. docs/samples.md."""
 
+from collections.abc import Sequence
+
 from skywork_rb_plugin.metrics.judge import LETTERS, Verdicts
 from skywork_rb_plugin.metrics.metric import Row
 from skywork_rb_plugin.metrics.preference import acc, margin
+from skywork_rb_plugin.metrics.process import Solution
 
 SAMPLE_KEY = "skywork_rb"
 
@@ -22,8 +25,32 @@ def of_rewards(row: Row) -> dict[str, object]:
         "preferred": list(row.preferred),
         "margin": float(margin(row)),
         "right": bool(acc(row)),
-        "tokens": [getattr(score, "tokens", None) for score in row.scores],
-        "cut": [getattr(score, "cut", None) for score in row.scores],
+        **_conversations(row.scores),
+    }
+
+
+def _conversations(scores: Sequence[float]) -> dict[str, list]:
+    return {name: [getattr(score, name, None) for score in scores] for name in ("tokens", "cut")}
+
+
+def of_steps(row: Solution) -> dict[str, object]:
+    """What a model's scores say of a solution, in the order of its steps.
+
+    Returns:
+        scores: of each step, in the model's unit.
+        threshold: below it a step counts as wrong.
+        prediction: index of the first step that does; -1 if none does.
+        label: index of the first wrong step; -1 if none is.
+        right: whether the two are the same.
+        tokens, cut: as of `of_rewards`, for the solution up to each step.
+    """
+    return {
+        "scores": [float(score) for score in row.scores],
+        "threshold": row.threshold,
+        "prediction": row.prediction,
+        "label": row.label,
+        "right": row.prediction == row.label,
+        **_conversations(row.scores),
     }
 
 

@@ -147,5 +147,6 @@ SHAPES = {
         "{column: value} or {column: [values]}, `name*` for all such",
     ),
     "group_by": Shape(is_text, "the name of a column"),
+    "threshold": Shape(is_number, "a number"),
     "official_rows": Shape(is_index, "a number of rows"),
 }

@@ -13,6 +13,7 @@ from skywork_rb_plugin.host import AggMetricConfig, Group, GroupConfig, Kind, Ta
 from skywork_rb_plugin.metrics.metric_list import extra_metrics
 from skywork_rb_plugin.metrics.table import says_something_as_a_mean
 from skywork_rb_plugin.tasks.dataset_task import one_line
+from skywork_rb_plugin.tasks.full_scores import tell_model
 from skywork_rb_plugin.tasks.shapes import is_number, is_text, list_of, misfit, without_null_metadata
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
@@ -179,6 +180,7 @@ class WeightedGroup(Group):
             if not filters and any("," in key for task in leaves for key in task_metrics[task.task_name]):
                 logger.warning("Group %s has no %s: none of its members has it.", self.name, metric.metric)
         self._say_if_estimate(leaves, task_metrics)
+        tell_model(self, row, task_metrics)
         return row
 
     def _mean(self, metric: str, filter_name: str, task_metrics: Mapping[str, Mapping]) -> dict[str, Any]:

@@ -146,13 +146,13 @@ _WEIGHTS = {
     ),
     "an index that is damaged": line(both(without(WEIGHTS), written(f"{WEIGHTS}.index.json", "{")), "JSONDecodeError"),
     "no head": line(head(None), "lacks score.weight"),
-    "a head called v_head.summary": line(head("v_head.summary.weight"), "it has v_head.summary.weight instead"),
-    "a head called value_head": line(head("value_head.weight"), "it has value_head.weight instead"),
+    "a head called v_head.summary": line(head("v_head.summary.weight"), "it has v_head.summary.weight beside"),
+    "a head called value_head": line(head("value_head.weight"), "it has value_head.weight beside"),
     "a head called regression_layer": line(
-        both(head("regression_layer.weight"), LANGUAGE_MODEL), "it has regression_layer.weight"
+        both(head("regression_layer.weight"), LANGUAGE_MODEL), "found no layer of a gate in"
     ),
-    "a head called classifier": line(head("classifier.weight"), "it has classifier.weight instead"),
-    "a language model's head": line(both(head("lm_head.weight"), LANGUAGE_MODEL), "lacks score.weight"),
+    "a head called classifier": line(head("classifier.weight"), "it has classifier.weight beside"),
+    "a language model's head": line(both(head("lm_head.weight"), LANGUAGE_MODEL), "found no head that reads"),
     "a head of three labels": line(
         weights(lambda t: {**t, "score.weight": t["score.weight"].repeat(3, 1)}),
         "score.weight of the shape (3, 128), expected (1, 128)",

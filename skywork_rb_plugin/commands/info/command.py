@@ -57,6 +57,7 @@ def environment() -> dict:
         "models": {
             name: {"class": target, "registered": name in registered} for name, target in discovery.MODELS.items()
         },
+        "heads": _heads(),
         "versions": {name: _version(name) for name in _PACKAGES},
         "python": {"version": sys.version.split()[0], "folder": sys.prefix},
     }
@@ -64,7 +65,7 @@ def environment() -> dict:
 
 def report(found: dict, benchmarks: list[str]) -> str:
     """The environment and the benchmarks' lines as text."""
-    width = max(map(len, found["models"]))
+    width, heads = max(map(len, found["models"])), max(len(head["name"]) for head in found["heads"])
     return "\n".join(
         [
             f"skywork-rb-plugin {found['version']} in {found['folder']}",
@@ -76,6 +77,9 @@ def report(found: dict, benchmarks: list[str]) -> str:
                 f"  {name:{width}}  {model['class']}  ({'registered' if model['registered'] else 'NOT registered'})"
                 for name, model in found["models"].items()
             ],
+            "",
+            "heads of hf-reward (head=NAME in --model_args takes one; docs/heads.md brings your own):",
+            *[f"  {head['name']:{heads}}  {head['models']}  ({head['origin']})" for head in found["heads"]],
             "",
             f"benchmarks, from {found['task_folder']} (--task NAME shows one in full):",
             *benchmarks,
@@ -102,6 +106,13 @@ def _quietly() -> Iterator[None]:
         yield
     finally:
         logging.disable(logging.NOTSET)
+
+
+def _heads() -> list[dict[str, str]]:
+    """The families of reward models, other packages' first, with a warning in the log for a package that fails."""
+    from skywork_rb_plugin.heads.plugins import registered
+
+    return [{"name": one.family.name, "origin": one.origin, "models": one.family.models} for one in registered()]
 
 
 def _version(package: str) -> str | None:

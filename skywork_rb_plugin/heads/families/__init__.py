@@ -7,6 +7,28 @@ from skywork_rb_plugin.heads.hookspecs import hookimpl
 
 # "module:Class" of each, the most special first
 FAMILIES = (
+    "gates:ArmoRM",
+    "gates:QRM",
+    "gates:LabelDistributions",
+    "gates:Uncertain",
+    "lm_head:Nemotron",
+    "lm_head:YesNo",
+    "process:QwenProcess",
+    "process:SkyworkProcess",
+    "process:TokenClassifier",
+    "process_rows:MathShepherd",
+    "process_rows:RLHFlowProcess",
+    "process_rows:RLHFlowOutcome",
+    "value_heads:Mlp",
+    "value_heads:Grm",
+    "v_head:VHead",
+    "openrlhf:OpenRLHF",
+    "starling:Starling",
+    "starling:Athene",
+    "regression_heads:UltraRM",
+    "regression_heads:Eurus",
+    "beaver:Beaver",
+    "internlm2:InternLM2",
     "classifier:Classifier",
 )  # fmt: skip
 

@@ -9,6 +9,8 @@ from skywork_rb_plugin.heads.head import Head
 
 # names of classification heads in transformers
 _HEADS = ("score.weight", "classifier.weight", "classifier.out_proj.weight")
+# beginnings of other families' heads in checkpoints that may call themselves classifiers, or lie beside an adapter
+_OTHERS = ("score.0.", "score.2.", "v_head.", "regression_layer.", "gating.logit_scale", "weights.fc.0.")
 
 
 class Classifier(Family):
@@ -22,7 +24,9 @@ class Classifier(Family):
 
     def answers(self, checkpoint: Checkpoint) -> bool:
         """Whether its architecture or its head is a sequence classifier's, or an adapter may bring one."""
-        if checkpoint.has("score.0.weight") or checkpoint.setting("value_head_prefix"):
+        tokens = any("ForTokenClassification" in name for name in checkpoint.architectures)
+        openrlhf = checkpoint.setting("value_head_prefix") or "RewardModel" in checkpoint.architectures
+        if tokens or openrlhf or any(name.startswith(_OTHERS) for name in checkpoint.names):
             return False
         return (
             checkpoint.adapter is not None
