@@ -21,7 +21,7 @@ models:
     published:
       rewardbench: {source: card, score: 92.5, sections: {chat: 95.8, safety: 90.8}}
   Some/Other-RM:
-    family: mlp
+    family: other
     licence: null
     settings: {source: card, system_prompt: Think.}
 """
@@ -124,8 +124,8 @@ def test_packaged_table_is_whole():
             "Some/Tiny-RM: found no licence",
         ),
         (
-            "family: mlp",
-            "family: mlp\n    note: text",
+            "family: other",
+            "family: other\n    note: text",
             "Some/Other-RM: found note, expected only family, licence, settings",
         ),
         ("{source: card, score", "{score", "Some/Tiny-RM, rewardbench: found no source"),
