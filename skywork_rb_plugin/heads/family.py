@@ -1,7 +1,7 @@
 """`Family`: one kind of reward model, built in or a plugin's: which checkpoints it reads, how they load, what the head is."""
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 import transformers
@@ -89,7 +89,7 @@ class Family(abc.ABC):
         remote_code: whether `auto_class` may be code that comes with the checkpoint (with trust_remote_code=True).
         key_mapping: patterns of tensor names -> names in transformers' model, where they differ.
         template: Jinja of the text, for models with a format of their own; None: the tokenizer's chat template.
-        renderer: what makes text and token ids of conversations.
+        renderer: what makes text and token ids of conversations: a Renderer, or a function of its arguments that makes one.
         compares: whether it compares two responses, so that one alone has no reward.
     """
 
@@ -100,7 +100,7 @@ class Family(abc.ABC):
     remote_code: bool = False
     key_mapping: Mapping[str, str] | None = None
     template: str | None = None
-    renderer: type[Renderer] = Renderer
+    renderer: Callable[..., Renderer] = Renderer
     compares: bool = False
 
     @abc.abstractmethod

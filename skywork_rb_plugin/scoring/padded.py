@@ -118,6 +118,11 @@ class PaddedScorer:
         inputs = {"input_ids": torch.from_numpy(input_ids).to(self.device)}
         if self.head.values is None or looks_ahead(self.model.config.get_text_config()):
             inputs["attention_mask"] = torch.from_numpy(attention_mask).to(self.device)
+        if any(getattr(ids, "types", ()) for ids in batch):
+            types = np.zeros_like(input_ids)
+            for row, ids in enumerate(batch):
+                types[row, : len(ids)] = ids.types
+            inputs["token_type_ids"] = torch.from_numpy(types).to(self.device)
         return inputs
 
     def _own_logits(self, batch: Sequence[Sequence[int]]) -> list[float]:
