@@ -15,9 +15,17 @@ import transformers
 
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.heads.loader import FamilyLoader
-from skywork_rb_plugin.host import HFLM, stated_length
+from skywork_rb_plugin.host import HFLM
 from skywork_rb_plugin.models import checkpoints, processes
-from skywork_rb_plugin.models.options import check_length, check_names, check_values, device_for, plain, shown
+from skywork_rb_plugin.models.options import (
+    check_length,
+    check_names,
+    check_values,
+    device_for,
+    own_length,
+    plain,
+    shown,
+)
 from skywork_rb_plugin.models.reward_lm import RewardLM
 from skywork_rb_plugin.scoring.attention import OURS, attention_for
 
@@ -82,7 +90,7 @@ class HFBackend(RewardLM, HFLM):
         self._files = {key: value for key, value in options.items() if key in _FILE_OPTIONS}
         self._wanted_length, device = options.get("max_length"), device_for(device)
         if isinstance(pretrained, transformers.PreTrainedModel):
-            own = options.get("max_position_embeddings") or stated_length(pretrained.config)
+            own = options.get("max_position_embeddings") or own_length(pretrained.config)
             check_length(self._wanted_length, own, self._name)
         self._requested_attention = options.get("attn_implementation")
         if self._scoring != "padded" and options.get("attn_implementation") in OURS:  # nothing to load with
@@ -132,7 +140,7 @@ class HFBackend(RewardLM, HFLM):
             raise UserError(f"found model_max_length {length!r} in the tokenizer's config, expected a number of tokens")
 
     def _create_model(self, pretrained: str, *, peft: str | None = None, **kwargs) -> None:
-        own = kwargs.get("max_position_embeddings") or stated_length(self.config, self.tokenizer)
+        own = kwargs.get("max_position_embeddings") or own_length(self.config, self.tokenizer)
         check_length(self._wanted_length, own, self._name, self.config)
         # flash attention knows no prefix trees
         may_flash = self._scoring == "padded" and self.device.type == "cuda"

@@ -14,7 +14,7 @@ from skywork_rb_plugin.heads.family import Loaded
 from skywork_rb_plugin.heads.loader import FamilyLoader
 from skywork_rb_plugin.heads.pooling import PadRule, pad_id_for_pooling, pooled_index
 from skywork_rb_plugin.models.hf_backend import HFBackend, modes_kept
-from skywork_rb_plugin.models.options import plain
+from skywork_rb_plugin.models.options import check_length, plain, positions_of
 from skywork_rb_plugin.rendering.rendered import PROBES, Rendered
 from skywork_rb_plugin.scoring.choice import Scoring, choose_scorer
 from skywork_rb_plugin.scoring.padded import PaddedScorer
@@ -78,6 +78,7 @@ class HFReward(HFBackend):
         # the host puts a model that came loaded into evaluation mode
         with modes_kept(pretrained if isinstance(pretrained, torch.nn.Module) else None):
             self.load(pretrained, device, kwargs)
+            check_length(self._wanted_length, positions_of(self.model) or 0, self._name)
             if not isinstance(pretrained, (str, os.PathLike)):
                 self.checkpoint = Checkpoint(
                     self._name, self.model.config, model=self.model, options=self._head_options
@@ -112,6 +113,12 @@ class HFReward(HFBackend):
                 'with --model_args \'{"chat_template_args": {"date_string": "…"}}\' if the template takes one.',
                 self._name, date,
             )  # fmt: skip
+
+    @property
+    def max_length(self) -> int:
+        """The user's, else what the model has room for."""
+        length = super().max_length
+        return length if self._wanted_length else min(length, positions_of(self.model) or length)
 
     def loader(self, adapter: str | None, revision: str | None) -> FamilyLoader:
         """Of the family that answers to the checkpoint."""

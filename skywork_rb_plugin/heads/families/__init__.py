@@ -8,6 +8,7 @@ from skywork_rb_plugin.heads.hookspecs import hookimpl
 # "module:Class" of each, the most special first
 FAMILIES = (
     "classifier:Classifier",
+    "encoders:Encoder",
 )  # fmt: skip
 
 

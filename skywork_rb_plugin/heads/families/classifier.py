@@ -3,7 +3,7 @@
 from transformers.modeling_layers import GenericForSequenceClassification
 
 from skywork_rb_plugin.errors import UserError
-from skywork_rb_plugin.heads.checkpoint import Checkpoint
+from skywork_rb_plugin.heads.checkpoint import Checkpoint, is_encoder
 from skywork_rb_plugin.heads.family import Family, Loaded
 from skywork_rb_plugin.heads.head import Head
 
@@ -12,7 +12,7 @@ _HEADS = ("score.weight", "classifier.weight", "classifier.out_proj.weight")
 
 
 class Classifier(Family):
-    """Causal classifiers are read at the last token that is not the pad token; of others, the model's own logit is taken."""
+    """Causal classifiers are read at the last token that is not the pad token; of unknown ones, the model's own logit is taken."""
 
     name = "classifier"
     models = "a *ForSequenceClassification checkpoint with one label, or label=… for one of several"
@@ -21,15 +21,8 @@ class Classifier(Family):
     remote_code = True
 
     def answers(self, checkpoint: Checkpoint) -> bool:
-        """Whether its architecture or its head is a sequence classifier's, or an adapter may bring one."""
-        if checkpoint.has("score.0.weight") or checkpoint.setting("value_head_prefix"):
-            return False
-        return (
-            checkpoint.adapter is not None
-            or is_classifier(checkpoint)
-            or any(checkpoint.has(head) for head in _HEADS)
-            or (not checkpoint.names and not checkpoint.architectures)
-        )
+        """Whether it has a classifier's architecture or head, or an adapter may bring one, and it is no encoder."""
+        return may_classify(checkpoint) and not is_encoder(checkpoint.config)
 
     def loading(self, checkpoint: Checkpoint) -> dict[str, object]:
         """One label, unless the checkpoint says how many it has."""
@@ -48,6 +41,18 @@ class Classifier(Family):
             return Head(name, lambda ids: [loaded.last(ids)], None, own_logits=True, label=label)
         values = model.score if label is None else lambda hidden: model.score(hidden)[:, label : label + 1]
         return Head(name, lambda ids: [loaded.last(ids)], values, own_logits=True, label=label)
+
+
+def may_classify(checkpoint: Checkpoint) -> bool:
+    """Whether its architecture or its head is a sequence classifier's, or an adapter may bring one."""
+    if checkpoint.has("score.0.weight") or checkpoint.setting("value_head_prefix"):
+        return False
+    return (
+        checkpoint.adapter is not None
+        or is_classifier(checkpoint)
+        or any(checkpoint.has(head) for head in _HEADS)
+        or (not checkpoint.names and not checkpoint.architectures)
+    )
 
 
 def is_classifier(checkpoint: Checkpoint) -> bool:
