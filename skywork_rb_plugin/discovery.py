@@ -15,7 +15,10 @@ from skywork_rb_plugin.errors import show_user_errors_plainly
 logger = logging.getLogger(f"lm_eval.{__name__}")
 
 # model name -> "module:Class": strings, so that the host imports a model only when it is asked for
-MODELS = {"hf-reward": "skywork_rb_plugin.models.hf_reward:HFReward"}
+MODELS = {
+    "hf-reward": "skywork_rb_plugin.models.hf_reward:HFReward",
+    "hf-pairwise": "skywork_rb_plugin.models.hf_pairwise:HFPairwise",
+}
 
 _PACKAGE = Path(__file__).resolve().parent
 

@@ -1,25 +1,15 @@
 """Encoders given prompt and response as a pair of texts, against transformers' own classes and the tokenizer's own pairs."""
 
 import pytest
-import tokenizers
 import torch
 import transformers
 from conftest import TEMPLATE
 from families import ROWS, conversations, run
 from rewards import load
+from tiny_pairs import DEBERTA, SIZES, pair_tokenizer
 
 from skywork_rb_plugin import UserError
 
-SIZES = {
-    "vocab_size": 320, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
-    "initializer_range": 0.2, "pad_token_id": 0,
-}  # fmt: skip
-# as in the configs of OpenAssistant's models
-DEBERTA = {
-    "relative_attention": True, "position_biased_input": False, "position_buckets": 16, "pos_att_type": ["p2c", "c2p"],
-    "share_att_key": True, "norm_rel_ebd": "layer_norm", "type_vocab_size": 0, "pooler_hidden_size": 32,
-    "max_position_embeddings": 64,
-}  # fmt: skip
 # class name -> what its config has beside SIZES, and how its tokenizer joins two texts; the type of each special token
 # and text where the tokenizer gives any
 BERT_PAIR = "[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1"
@@ -33,25 +23,6 @@ MODELS = {
         False,
     ),
 }
-
-
-def pair_tokenizer(pair, types, **settings):
-    """A byte-level tokenizer that joins two texts, with a CLS and no BOS, as BERT's."""
-    specials = ["[PAD]", "[CLS]", "[SEP]", "[UNK]"]
-    inner = tokenizers.Tokenizer(tokenizers.models.BPE())
-    inner.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    trainer = tokenizers.trainers.BpeTrainer(
-        vocab_size=300, special_tokens=specials, initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )  # fmt: skip
-    inner.train_from_iterator(["the quick brown fox answers the question"], trainer)
-    inner.post_processor = tokenizers.processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair=pair, special_tokens=[("[CLS]", 1), ("[SEP]", 2)]
-    )
-    return transformers.PreTrainedTokenizerFast(
-        tokenizer_object=inner, pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]",
-        model_input_names=["input_ids", *["token_type_ids"] * types, "attention_mask"], **settings,
-    )  # fmt: skip
 
 
 def encoder(folder, kind="DebertaV2", labels=1, **tokenizer):

@@ -90,7 +90,8 @@ class Family(abc.ABC):
         key_mapping: patterns of tensor names -> names in transformers' model, where they differ.
         template: Jinja of the text, for models with a format of their own; None: the tokenizer's chat template.
         renderer: what makes text and token ids of conversations: a Renderer, or a function of its arguments that makes one.
-        compares: whether it compares two responses, so that one alone has no reward.
+        compares: whether it compares two responses, so that one alone has no reward; conversations then end in both.
+        length: how many tokens it is given by default; None: what its config and tokenizer say.
     """
 
     name: str
@@ -102,6 +103,7 @@ class Family(abc.ABC):
     template: str | None = None
     renderer: Callable[..., Renderer] = Renderer
     compares: bool = False
+    length: int | None = None
 
     @abc.abstractmethod
     def answers(self, checkpoint: Checkpoint) -> bool:
@@ -122,6 +124,15 @@ class Family(abc.ABC):
             UserError: the checkpoint can't be read, which is known before it is loaded.
         """
         return {}
+
+    def log_odds(self, first: float, swapped: float) -> float:
+        """Of a family that compares: the log-odds that a response is the better one, by both orders.
+
+        Args:
+            first: what the head made of the comparison where the response came first.
+            swapped: the same where it came second; by default both are log-odds of the first.
+        """
+        return (first - swapped) / 2
 
 
 def linear(weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.nn.Linear:

@@ -48,6 +48,8 @@ class HFReward(HFBackend):
         UserError: the checkpoint is no reward model, has no chat template, or can't run as asked.
     """
 
+    # whether its models compare two responses, and what they are tried with
+    compares, probes = False, PROBES
     # told apart from a language model's by the host
     AUTO_MODEL_CLASS = transformers.AutoModelForSequenceClassification
 
@@ -83,13 +85,13 @@ class HFReward(HFBackend):
                 self.checkpoint = Checkpoint(
                     self._name, self.model.config, model=self.model, options=self._head_options
                 )
-                self.family = plugins.find(self.checkpoint, head)
+                self.family = self._find()
             family = self.family.family
             self.renderer = family.renderer(
                 self.tokenizer, chat_template or family.template, self.chat_template_args, self.max_length, self._name
             )
             self.renderer.vocabulary = getattr(self.model.get_input_embeddings(), "num_embeddings", None)
-            self._probe = Rendered(self.renderer, self.renderer.render_all(PROBES))
+            self._probe = Rendered(self.renderer, self.renderer.render_all(self.probes))
             self._refuse_blindness(chat_template)
             pad_id = pad_id_for_pooling(
                 self.model.config, self._own_pad_id, self.tokenizer.eos_token_id, self._pad_rule
@@ -116,9 +118,11 @@ class HFReward(HFBackend):
 
     @property
     def max_length(self) -> int:
-        """The user's, else what the model has room for."""
+        """The user's, else the family's, else what the model says it can read and has room for."""
         length = super().max_length
-        return length if self._wanted_length else min(length, positions_of(self.model) or length)
+        if self._wanted_length:
+            return length
+        return self.family.family.length or min(length, positions_of(self.model) or length)
 
     def loader(self, adapter: str | None, revision: str | None) -> FamilyLoader:
         """Of the family that answers to the checkpoint."""
@@ -126,9 +130,28 @@ class HFReward(HFBackend):
             self._name, self.config, self._name, adapter=adapter, options=self._head_options,
             files={**self._files, "revision": revision},
         )  # fmt: skip
-        self.family = plugins.find(self.checkpoint, self._wanted_head)
+        self.family = self._find()
         self._loader = FamilyLoader(self.family.family, self.checkpoint)
         return self._loader
+
+    def _find(self) -> plugins.Registered:
+        """The family that answers.
+
+        Raises:
+            UserError: there is none, or it is another kind of model.
+        """
+        found = plugins.find(self.checkpoint, self._wanted_head)
+        if found.family.compares != self.compares:
+            does, other = (
+                ("compares two responses", "hf-pairwise")
+                if found.family.compares
+                else ("scores one response", "hf-reward")
+            )
+            raise UserError(
+                f"found {self.checkpoint.name} ({self.checkpoint.architecture}), whose head {found.family.name} {does}, "
+                f"expected --model {other} for it"
+            )
+        return found
 
     def head_name(self) -> str:
         """The head and, of a plugin's, where it comes from."""

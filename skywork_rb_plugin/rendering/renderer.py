@@ -50,6 +50,9 @@ class Renderer:
         UserError: there is no template, or it refuses a plain conversation.
     """
 
+    # what to do about a template that refuses a conversation
+    remedy = "give another chat_template=FILE in --model_args"
+
     def __init__(
         self,
         tokenizer: transformers.PreTrainedTokenizerBase,
@@ -92,7 +95,7 @@ class Renderer:
             has_system = "leave out --system_instruction, or " if "system" in roles else ""
             raise UserError(
                 f"the chat template of {self.name} refuses a conversation with the roles {roles}: "
-                f"{' '.join(str(error).split())}; {has_system}give another chat_template=FILE in --model_args"
+                f"{' '.join(str(error).split())}; {has_system}{self.remedy}"
             ) from error
 
     def render_all(self, conversations: Iterable[Sequence[Message]]) -> list[str]:

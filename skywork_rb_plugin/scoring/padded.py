@@ -146,7 +146,13 @@ class PaddedScorer:
 
     def _hidden(self, batch: Sequence[Sequence[int]]) -> torch.Tensor:
         """The hidden states that the head reads, one conversation's after another's."""
-        hidden = unwrapped(self.model).base_model(**self._inputs(batch), use_cache=False).last_hidden_state
+        model, inputs = unwrapped(self.model).base_model, self._inputs(batch)
+        if getattr(model.config, "is_encoder_decoder", False):  # what it begins its answer with
+            start = model.config.decoder_start_token_id
+            inputs["decoder_input_ids"] = torch.full((len(batch), 1), start, device=self.device)
+        if hasattr(model.config, "use_cache"):
+            inputs["use_cache"] = False
+        hidden = model(**inputs).last_hidden_state
         read = [(row, position) for row, ids in enumerate(batch) for position in self.head.reads(ids)]
         return hidden[tuple(zip(*read, strict=True))]
 

@@ -9,6 +9,10 @@ from skywork_rb_plugin.heads.hookspecs import hookimpl
 FAMILIES = (
     "classifier:Classifier",
     "encoders:Encoder",
+    "pairwise:PairRM",
+    "pairwise:BetterPairRM",
+    "pairwise:PairPreference",
+    "pairwise:SteamSHP",
 )  # fmt: skip
 
 
