@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
+from conftest import preference_task, write_rows
 from families import ROWS, run
 from lm_eval.api.instance import Instance
 from rewards import requests, user
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
+from test_rewardbench2 import official_rows
 from tiny_pairs import digest, pair_preference, pairrm, steamshp
 
 import skywork_rb_plugin as rb
@@ -127,6 +129,28 @@ def test_many_responses_are_all_compared(models):
     assert answers[0][0].cut is False
 
 
+def test_ties_of_rewardbench_2(models, task_manager, tmp_path, monkeypatch):
+    """A published task with many responses, through the harness."""
+    from lm_eval import simple_evaluate
+
+    folder = tmp_path / "allenai" / "reward-bench-2"
+    folder.mkdir(parents=True)
+    rows = [row for row in official_rows() if row["subset"] == "Ties"]
+    write_rows(folder / "test.jsonl", rows)
+    monkeypatch.setenv("SKYWORK_RB_DATA_ROOT", str(tmp_path))
+    model = models["pairrm"]
+    found = simple_evaluate(
+        model=model, tasks=["rewardbench2_ties"], task_manager=task_manager, log_samples=True, bootstrap_iters=0
+    )
+    assert isinstance(found["results"]["rewardbench2_ties"]["score,none"], float)
+    [sample] = [sample for sample in found["samples"]["rewardbench2_ties"] if sample["doc"]["id"] == "tied:2"]
+    rewards = [float(answer[0][0]) for answer in sample["resps"]]
+    texts = sample["doc"]["chosen"] + sample["doc"]["rejected"]
+    against = [model.compare(sample["doc"]["prompt"], texts[0], text) for text in texts[1:]]
+    assert rewards[0] == pytest.approx(sum(against) / len(texts), abs=1e-5)
+    assert len(set(rewards)) == len(texts)
+
+
 def test_many_responses_are_said_to_be_many(models, monkeypatch, caplog):
     """With what they cost."""
     caplog.set_level("WARNING", logger="lm_eval")
@@ -182,7 +206,6 @@ def test_a_score_cache_is_refused_by_a_loaded_model(task_manager, tmp_path, mode
 def run_cached(folder, manager, tmp_path, model):
     """A run with --use_cache."""
     import lm_eval
-    from conftest import preference_task
 
     lm_eval.simple_evaluate(
         model=model, model_args={"pretrained": folder} if folder else None, tasks=[preference_task(ROWS, tmp_path)],
@@ -192,8 +215,6 @@ def run_cached(folder, manager, tmp_path, model):
 
 def test_damaged_checkpoints_are_one_line(tmp_path, folders):
     """Half a head, one of another shape, a tokenizer without the prefixes, LLM-Blender's own format."""
-    from safetensors.torch import save_file
-
     tensors = load_file(Path(folders["pairrm"], "model.safetensors"))
     cases = {
         "half": ({"head_layer.4.bias": None, "head_layer.4.weight": None}, r"no tensor head_layer\.4\.weight in .* beside the layers: head_layer\.1\.bias"),
