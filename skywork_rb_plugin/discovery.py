@@ -18,6 +18,7 @@ logger = logging.getLogger(f"lm_eval.{__name__}")
 MODELS = {
     "hf-reward": "skywork_rb_plugin.models.hf_reward:HFReward",
     "hf-dpo": "skywork_rb_plugin.models.hf_dpo:HFDPO",
+    "hf-pairwise": "skywork_rb_plugin.models.hf_pairwise:HFPairwise",
 }
 
 _PACKAGE = Path(__file__).resolve().parent

@@ -129,7 +129,7 @@ def test_report_fits_a_narrow_terminal(empty_cache, no_network, monkeypatch, cap
     assert "m_rewardbench_arb_Arab … m_rewardbench_zho_Hant (23\n      tasks)" in out
     assert all(len(line) <= 60 for line in out.splitlines() if line.startswith("    "))
     assert "SKYWORK_RB_DATA_ROOT: /nowhere" in out
-    assert "hf-reward  skywork_rb_plugin.models.hf_reward:HFReward  (registered)" in out
+    assert re.search(r"^  hf-reward +skywork_rb_plugin\.models\.hf_reward:HFReward  \(registered\)$", out, re.MULTILINE)
     assert all(f"\n  {state}" in out for state in STATES)
     assert caplog.records == []
 

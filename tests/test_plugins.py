@@ -6,6 +6,7 @@ import types
 from types import SimpleNamespace
 
 import pytest
+import transformers
 
 from skywork_rb_plugin import UserError
 from skywork_rb_plugin.heads import plugins
@@ -65,7 +66,7 @@ def checkpoint(architecture, *names):
     """As far as a choice looks at one."""
     return SimpleNamespace(
         name="some-model", architectures=[architecture], architecture=architecture, names=names, in_words=", ".join(names),
-        adapter=None, has=lambda *wanted: set(wanted) <= set(names), setting=lambda key: None,
+        config=transformers.LlamaConfig(), adapter=None, has=lambda *wanted: set(wanted) <= set(names), setting=lambda key: None,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 import transformers
 from safetensors import safe_open
+from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 from transformers.utils import cached_file
 
 from skywork_rb_plugin.errors import UserError
@@ -194,6 +195,12 @@ class Checkpoint:
             where = {key: self._files.get(key) or default for key, default in (("revision", "main"), ("subfolder", ""))}
             found = cached_file(self.path, name, **where, **quietly)
         return None if found is None else Path(found)
+
+
+def is_encoder(config: transformers.PretrainedConfig) -> bool:
+    """Whether tokens see those after them: in an encoder, also one with a decoder behind it (T5, BART)."""
+    masked = config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not getattr(config, "is_decoder", False)
+    return masked or getattr(config, "is_encoder_decoder", False)
 
 
 def _names_of(file: Path) -> list[str]:

@@ -1,7 +1,7 @@
 """`Family`: one kind of reward model, built in or a plugin's: which checkpoints it reads, how they load, what the head is."""
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 import transformers
@@ -90,8 +90,9 @@ class Family(abc.ABC):
         remote_code: whether `auto_class` may be code that comes with the checkpoint (with trust_remote_code=True).
         key_mapping: patterns of tensor names -> names in transformers' model, where they differ.
         template: Jinja of the text, for models with a format of their own; None: the tokenizer's chat template.
-        renderer: what makes text and token ids of conversations.
-        compares: whether it compares two responses, so that one alone has no reward.
+        renderer: what makes text and token ids of conversations: a Renderer, or a function of its arguments that makes one.
+        compares: whether it compares two responses, so that one alone has no reward; conversations then end in both.
+        length: how many tokens it is given by default; None: what its config and tokenizer say.
     """
 
     name: str
@@ -101,8 +102,9 @@ class Family(abc.ABC):
     remote_code: bool = False
     key_mapping: Mapping[str, str] | None = None
     template: str | None = None
-    renderer: type[Renderer] = Renderer
+    renderer: Callable[..., Renderer] = Renderer
     compares: bool = False
+    length: int | None = None
 
     @abc.abstractmethod
     def answers(self, checkpoint: Checkpoint) -> bool:
@@ -133,6 +135,15 @@ class Family(abc.ABC):
             UserError: they can't be had.
         """
         return None
+
+    def log_odds(self, first: float, swapped: float) -> float:
+        """Of a family that compares: the log-odds that a response is the better one, by both orders.
+
+        Args:
+            first: what the head made of the comparison where the response came first.
+            swapped: the same where it came second; by default both are log-odds of the first.
+        """
+        return (first - swapped) / 2
 
 
 def linear(weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.nn.Linear:

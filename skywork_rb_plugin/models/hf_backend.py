@@ -5,7 +5,7 @@ import copy
 import inspect
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -13,11 +13,20 @@ from pathlib import Path
 import torch
 import transformers
 
+from skywork_rb_plugin.conversations import Message
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.heads.loader import FamilyLoader
-from skywork_rb_plugin.host import HFLM, stated_length
+from skywork_rb_plugin.host import HFLM
 from skywork_rb_plugin.models import checkpoints, processes
-from skywork_rb_plugin.models.options import check_length, check_names, check_values, device_for, plain, shown
+from skywork_rb_plugin.models.options import (
+    check_length,
+    check_names,
+    check_values,
+    device_for,
+    own_length,
+    plain,
+    shown,
+)
 from skywork_rb_plugin.models.reward_lm import RewardLM
 from skywork_rb_plugin.rendering.rendered import PROBES, Rendered
 from skywork_rb_plugin.rendering.renderer import Renderer
@@ -37,6 +46,9 @@ class HFBackend(RewardLM, HFLM):
         UserError: it can't be loaded as asked.
     """
 
+    # conversations to try it with
+    probes: Sequence[Sequence[Message]] = PROBES
+
     @abc.abstractmethod
     def loader(self, adapter: str | None, revision: str | None) -> FamilyLoader:
         """What loads the weights, when config and tokenizer are known.
@@ -48,6 +60,10 @@ class HFBackend(RewardLM, HFLM):
     @abc.abstractmethod
     def head_name(self) -> str:
         """What reads the rewards, for the results file and the cache's fingerprint."""
+
+    @abc.abstractmethod
+    def positions(self, ids: Sequence[int]) -> list[int]:
+        """Indices of the tokens of a conversation where its reward is read."""
 
     @classmethod
     def check_options(cls, options: Mapping[str, object]) -> None:
@@ -84,7 +100,7 @@ class HFBackend(RewardLM, HFLM):
         self._files = {key: value for key, value in options.items() if key in _FILE_OPTIONS}
         self._wanted_length, device = options.get("max_length"), device_for(device)
         if isinstance(pretrained, transformers.PreTrainedModel):
-            own = options.get("max_position_embeddings") or stated_length(pretrained.config)
+            own = options.get("max_position_embeddings") or own_length(pretrained.config)
             check_length(self._wanted_length, own, self._name)
         self._requested_attention = options.get("attn_implementation")
         if self._scoring != "padded" and options.get("attn_implementation") in OURS:  # nothing to load with
@@ -134,7 +150,7 @@ class HFBackend(RewardLM, HFLM):
             raise UserError(f"found model_max_length {length!r} in the tokenizer's config, expected a number of tokens")
 
     def _create_model(self, pretrained: str, *, peft: str | None = None, **kwargs) -> None:
-        own = kwargs.get("max_position_embeddings") or stated_length(self.config, self.tokenizer)
+        own = kwargs.get("max_position_embeddings") or own_length(self.config, self.tokenizer)
         check_length(self._wanted_length, own, self._name, self.config)
         # flash attention knows no prefix trees
         may_flash = self._scoring == "padded" and self.device.type == "cuda"
@@ -154,7 +170,7 @@ class HFBackend(RewardLM, HFLM):
         """
         self.renderer = renderer
         renderer.vocabulary = getattr(self.model.get_input_embeddings(), "num_embeddings", None)
-        self._probe = Rendered(renderer, renderer.render_all(PROBES))
+        self._probe = Rendered(renderer, renderer.render_all(self.probes))
         one, other, *_ = self._probe.texts
         if one == other:
             raise UserError(

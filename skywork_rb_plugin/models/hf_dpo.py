@@ -3,7 +3,7 @@
 import functools
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Literal
 
@@ -252,6 +252,10 @@ class HFDPO(HFBackend):
             )
 
     # what it says of itself
+
+    def positions(self, ids: Sequence[int]) -> list[int]:
+        """The token before each of the response's."""
+        return self._policy_s_turn().head.reads(ids)
 
     @contextmanager
     def scoring_mode(self) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -17,7 +18,7 @@ from skywork_rb_plugin.host import coming_evaluation
 from skywork_rb_plugin.models import known_models
 from skywork_rb_plugin.models.as_published import KnownRun, Used
 from skywork_rb_plugin.models.hf_backend import HFBackend, modes_kept
-from skywork_rb_plugin.models.options import plain
+from skywork_rb_plugin.models.options import check_length, plain, positions_of
 from skywork_rb_plugin.scoring.choice import Scoring, choose_scorer
 from skywork_rb_plugin.scoring.padded import PaddedScorer
 
@@ -50,6 +51,8 @@ class HFReward(HFBackend):
         UserError: the checkpoint is no reward model, has no chat template, or can't run as asked.
     """
 
+    # whether its models compare two responses
+    compares = False
     # told apart from a language model's by the host
     AUTO_MODEL_CLASS = transformers.AutoModelForSequenceClassification
 
@@ -80,11 +83,12 @@ class HFReward(HFBackend):
         # the host puts a model that came loaded into evaluation mode
         with modes_kept(pretrained if isinstance(pretrained, torch.nn.Module) else None):
             self.load(pretrained, device, kwargs)
+            check_length(self._wanted_length, positions_of(self.model) or 0, self._name)
             if not isinstance(pretrained, (str, os.PathLike)):
                 self.checkpoint = Checkpoint(
                     self._name, self.model.config, model=self.model, options=self._head_options
                 )
-                self.family = plugins.find(self.checkpoint, head)
+                self.family = self._find()
             family = self.family.family
             renderer = family.renderer(
                 self.tokenizer,
@@ -117,13 +121,21 @@ class HFReward(HFBackend):
         plugins.registered()  # families may bring configs of models that transformers does not know
         super()._get_config(pretrained, **kwargs)
 
+    @property
+    def max_length(self) -> int:
+        """The user's, else the family's, else what the model says it can read and has room for."""
+        length = super().max_length
+        if self._wanted_length:
+            return length
+        return self.family.family.length or min(length, positions_of(self.model) or length)
+
     def loader(self, adapter: str | None, revision: str | None) -> FamilyLoader:
         """Of the family that answers to the checkpoint."""
         self.checkpoint = Checkpoint(
             self._name, self.config, self._name, adapter=adapter, options=self._head_options,
             files={**self._files, "revision": revision},
         )  # fmt: skip
-        self.family = plugins.find(self.checkpoint, self._wanted_head)
+        self.family = self._find()
         self._loader = FamilyLoader(self.family.family, self.checkpoint)
         return self._loader
 
@@ -131,6 +143,29 @@ class HFReward(HFBackend):
     def steps(self) -> str | None:
         """How the scores of steps become one reward; None for a head that scores none."""
         return self._head.steps
+
+    def _find(self) -> plugins.Registered:
+        """The family that answers.
+
+        Raises:
+            UserError: there is none, or it is another kind of model.
+        """
+        found = plugins.find(self.checkpoint, self._wanted_head)
+        if found.family.compares != self.compares:
+            does, other = (
+                ("compares two responses", "hf-pairwise")
+                if found.family.compares
+                else ("scores one response", "hf-reward")
+            )
+            raise UserError(
+                f"found {self.checkpoint.name} ({self.checkpoint.architecture}), whose head {found.family.name} {does}, "
+                f"expected --model {other} for it"
+            )
+        return found
+
+    def positions(self, ids: Sequence[int]) -> list[int]:
+        """Where the head reads."""
+        return self._head.reads(ids)
 
     def head_name(self) -> str:
         """The head and, of a plugin's, where it comes from."""

@@ -11,6 +11,7 @@ import transformers
 
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.heads.steps import REDUCTIONS
+from skywork_rb_plugin.host import stated_length
 from skywork_rb_plugin.scoring.attention import BY_BLOCKS
 
 # kinds that the host runs on
@@ -99,6 +100,30 @@ def check_length(wanted: int | None, own: int, model: str, config: transformers.
             f"found max_length={wanted}, expected at most {own}, the length that {model} states; if it can read more, say "
             f"so with max_position_embeddings={wanted} beside it in --model_args{changes}"
         )
+
+
+def own_length(
+    config: transformers.PretrainedConfig, tokenizer: transformers.PreTrainedTokenizerBase | None = None
+) -> int:
+    """The tokens that a model says it can read; 0: it says nothing, or reads any number, by distances alone.
+
+    In DeBERTa and T5 `max_position_embeddings` and `n_positions` are what they were trained with: changing the first would
+    change DeBERTa's distances, and so all scores (transformers, modeling_deberta_v2.py, build_relative_position).
+    """
+    by_distance = getattr(config, "relative_attention", False) and not getattr(config, "position_biased_input", True)
+    is_t5 = getattr(config, "is_encoder_decoder", False) and hasattr(config, "relative_attention_num_buckets")
+    return 0 if by_distance or is_t5 else stated_length(config, tokenizer)
+
+
+def positions_of(model: torch.nn.Module) -> int | None:
+    """The tokens that a table of positions has room for; None: there is no such table.
+
+    RoBERTa's begins behind its padding id, so that its config's number is two too high (modeling_roberta.py).
+    """
+    for name, table in model.named_modules():
+        if name.endswith("position_embeddings") and isinstance(table, torch.nn.Embedding):
+            return table.num_embeddings - (0 if table.padding_idx is None else table.padding_idx + 1)
+    return None
 
 
 def _ropes_by_length(config: transformers.PretrainedConfig) -> list[str]:

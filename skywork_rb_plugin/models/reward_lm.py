@@ -77,6 +77,20 @@ class RewardLM(LM):
         """
 
     @classmethod
+    def check_run(cls, run: Mapping | None, processes: int) -> None:
+        """Look at what comes once the model is loaded: the score cache and the tasks.
+
+        Args:
+            run: the arguments of `simple_evaluate`, or None where nothing is known of a run.
+            processes: how many will share the documents.
+
+        Raises:
+            UserError: one of them can't be used.
+        """
+        check_cache(run, processes)
+        check_tasks(run, processes)
+
+    @classmethod
     def processes(cls, options: Mapping[str, object]) -> int:
         """How many processes will share the documents of a run, each with a model of its own."""
         return 1
@@ -189,9 +203,7 @@ class RewardLM(LM):
         flags = {key: value for key, value in (additional_config or {}).items() if value is not None}
         options = {**flags, **arg_dict}
         cls.check_options(options)
-        run, processes = coming_evaluation(cls), cls.processes(options)
-        check_cache(run, processes)
-        check_tasks(run, processes)
+        cls.check_run(coming_evaluation(cls), cls.processes(options))
         return super().create_from_arg_obj(options)
 
     @classmethod

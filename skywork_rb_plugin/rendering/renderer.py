@@ -20,14 +20,16 @@ class TokenIds(tuple):
 
     Attributes:
         marks: indices of tokens that a renderer found in the text, such as ends of steps, for the head that reads them.
+        types: of each token which text it is of, where several texts were tokenized together (`token_type_ids`), or empty.
     """
 
     marks: tuple[int, ...]
+    types: tuple[int, ...]
 
-    def __new__(cls, ids: Iterable[int], marks: Iterable[int] = ()) -> "TokenIds":
-        """Token ids with marks."""
+    def __new__(cls, ids: Iterable[int], marks: Iterable[int] = (), types: Iterable[int] = ()) -> "TokenIds":
+        """Token ids with marks and types."""
         found = super().__new__(cls, ids)
-        found.marks = tuple(marks)
+        found.marks, found.types = tuple(marks), tuple(types)
         return found
 
 
@@ -41,12 +43,15 @@ class Renderer:
         tokenizer: the model's tokenizer.
         chat_template: a file with a Jinja template, the name of one of the tokenizer's templates, or None for its own.
         template_args: further arguments of the template, such as `date_string`.
-        max_length: tokens; longer conversations are cut from the left, after the BOS.
+        max_length: tokens; longer conversations are cut from the left, after the BOS (an encoder's CLS).
         name: the model's name, for errors.
 
     Raises:
         UserError: there is no template, or it refuses a plain conversation.
     """
+
+    # what to do about a template that refuses a conversation
+    remedy = "give another chat_template=FILE in --model_args"
 
     def __init__(
         self,
@@ -90,7 +95,7 @@ class Renderer:
             has_system = "leave out --system_instruction, or " if "system" in roles else ""
             raise UserError(
                 f"the chat template of {self.name} refuses a conversation with the roles {roles}: "
-                f"{' '.join(str(error).split())}; {has_system}give another chat_template=FILE in --model_args"
+                f"{' '.join(str(error).split())}; {has_system}{self.remedy}"
             ) from error
 
     def render_all(self, conversations: Iterable[Sequence[Message]]) -> list[str]:
@@ -113,7 +118,7 @@ class Renderer:
             UserError: one is no Unicode text.
         """
         try:
-            return self.tokenizer(list(texts), verbose=False, **options)["input_ids"]
+            return self.tokenize(texts, **options)
         except (TypeError, UnicodeEncodeError) as error:
             bad = next((text for text in texts if not _is_unicode(text)), None)
             if bad is None:
@@ -122,22 +127,32 @@ class Renderer:
                 f"found half a character (a lone surrogate) in {bad[:200]!a}, expected Unicode text"
             ) from error
 
+    def tokenize(self, texts: Sequence[str], **options) -> list[list[int]]:
+        """What the tokenizer makes of rendered conversations, with the special tokens that it adds by itself."""
+        return self.tokenizer(list(texts), verbose=False, **options)["input_ids"]
+
     def _ended(self, ids: list[int]) -> list[int]:
         end = list(self.append)
-        return ids if not ids or ids[len(ids) - len(end) :] == end else ids + end
+        return ids if not end or not ids or ids[len(ids) - len(end) :] == end else ids + end
 
     def _note_date(self) -> None:
         if self._reads_clock:
             self.template_date = datetime.date.today().isoformat()
 
     def cut(self, ids: Sequence[int]) -> Sequence[int]:
-        """At most `max_length` tokens: the BOS, then the conversation's end; marks of what is cut are gone."""
+        """At most `max_length` tokens: the BOS or CLS, then the conversation's end; marks of what is cut are gone."""
         lost = len(ids) - self.max_length
         if lost <= 0:
             return ids
-        start = [ids[0]] if ids[0] == self.tokenizer.bos_token_id else []
+        firsts = [getattr(self.tokenizer, name, None) for name in ("bos_token_id", "cls_token_id")]
+        start = 1 if ids[0] in firsts else 0
         marks = (mark - lost for mark in getattr(ids, "marks", ()))
-        return TokenIds([*start, *ids[lost + len(start) :]], (mark for mark in marks if mark >= len(start)))
+        types = getattr(ids, "types", ())
+        return TokenIds(
+            [*ids[:start], *ids[lost + start :]],
+            (mark for mark in marks if mark >= start),
+            [*types[:start], *types[lost + start :]],
+        )
 
 
 def _is_unicode(text: str) -> bool:

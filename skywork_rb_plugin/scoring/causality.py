@@ -6,6 +6,7 @@ import torch
 import transformers
 
 from skywork_rb_plugin.errors import UserError
+from skywork_rb_plugin.heads.checkpoint import is_encoder
 
 
 def causal_model(model: torch.nn.Module, max_length: int) -> transformers.PreTrainedModel:
@@ -32,8 +33,9 @@ def causal_model(model: torch.nn.Module, max_length: int) -> transformers.PreTra
 
 
 def looks_ahead(config: transformers.PretrainedConfig) -> bool:
-    """Whether tokens of a decoder see those after them."""
-    return getattr(config, "is_causal", True) is False or bool(getattr(config, "use_bidirectional_attention", False))
+    """Whether tokens see those after them."""
+    both = getattr(config, "is_causal", True) is False or getattr(config, "use_bidirectional_attention", False)
+    return bool(both) or is_encoder(config)
 
 
 def unwrapped(model: torch.nn.Module) -> transformers.PreTrainedModel:

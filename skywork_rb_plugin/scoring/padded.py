@@ -124,6 +124,11 @@ class PaddedScorer:
         inputs = {"input_ids": torch.from_numpy(input_ids).to(self.device)}
         if self.head.values is None or looks_ahead(self.model.config.get_text_config()):
             inputs["attention_mask"] = torch.from_numpy(attention_mask).to(self.device)
+        if any(getattr(ids, "types", ()) for ids in batch):
+            types = np.zeros_like(input_ids)
+            for row, ids in enumerate(batch):
+                types[row, : len(ids)] = ids.types
+            inputs["token_type_ids"] = torch.from_numpy(types).to(self.device)
         return inputs
 
     def _own_logits(self, batch: Sequence[Sequence[int]]) -> list[float]:
@@ -147,7 +152,13 @@ class PaddedScorer:
 
     def _hidden(self, batch: Sequence[Sequence[int]], reads: Sequence[np.ndarray]) -> torch.Tensor:
         """The hidden states that the head reads, one conversation's after another's."""
-        hidden = unwrapped(self.model).base_model(**self._inputs(batch), use_cache=False).last_hidden_state
+        model, inputs = unwrapped(self.model).base_model, self._inputs(batch)
+        if getattr(model.config, "is_encoder_decoder", False):  # what it begins its answer with
+            start = model.config.decoder_start_token_id
+            inputs["decoder_input_ids"] = torch.full((len(batch), 1), start, device=self.device)
+        if hasattr(model.config, "use_cache"):
+            inputs["use_cache"] = False
+        hidden = model(**inputs).last_hidden_state
         rows = np.repeat(np.arange(len(reads)), list(map(len, reads)))
         return hidden[torch.from_numpy(rows), torch.from_numpy(np.concatenate(reads)[:, 0])]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 
 from skywork_rb_plugin.models.reward_lm import RewardLM
-from skywork_rb_plugin.rendering.rendered import PROBES, Rendered
+from skywork_rb_plugin.rendering.rendered import Rendered
 
 # tokens shown of each end of a conversation
 _SHOWN = 6
@@ -29,7 +29,7 @@ class Findings:
 
 
 def examine(model: RewardLM) -> Findings:
-    """Look at a model and score the conversations of `PROBES` with it.
+    """Look at a model and score its short conversations (`probes`) with it.
 
     Raises:
         UserError: a conversation can't be rendered or scored.
@@ -69,10 +69,9 @@ def _family(model: RewardLM) -> dict[str, str] | None:
 def _look_at_text(model: RewardLM, found: Findings) -> None:
     """The template, one conversation as tokens, its BOS, and where it is read."""
     renderer = model.renderer
-    rendered = Rendered(renderer, renderer.render_all(PROBES[:1]))
+    rendered = Rendered(renderer, renderer.render_all(model.probes[:1]))
     [ids] = rendered.encode([0])
-    head = getattr(model, "padded", model.scorer).head
-    reads, bos = head.reads(ids), renderer.tokenizer.bos_token_id
+    reads, bos = model.positions(ids), renderer.tokenizer.bos_token_id
     count = list(ids).count(bos)
     found.facts["template"] = {"sha256": renderer.template_sha256, "text": rendered.texts[0]}
     found.facts["tokens"] = {
@@ -95,15 +94,19 @@ def _tokens(model: RewardLM, ids: Sequence[int]) -> list[list]:
 
 def _score(model: RewardLM, found: Findings) -> None:
     """The same conversations alone, in one batch, and as the model's own scorer takes them."""
-    rendered = Rendered(model.renderer, model.renderer.render_all(PROBES))
-    sequences = rendered.encode(range(len(PROBES)))
-    padded = getattr(model, "padded", None)
+    rendered = Rendered(model.renderer, model.renderer.render_all(model.probes))
+    sequences = [ids if isinstance(ids, tuple) else tuple(ids) for ids in rendered.encode(range(len(rendered.texts)))]
+    rewards = {}
     with model.scoring_mode():
-        rewards = {"alone": [_alone(model, one, padded, ids) for one, ids in zip(PROBES, sequences, strict=True)]}
-        if padded is not None:
-            rewards["batch"] = padded.score([tuple(ids) if not isinstance(ids, tuple) else ids for ids in sequences])
-    if model.scorer.name != "padded":
-        rewards[model.scorer.name] = model.score(PROBES, progress=False)
+        if (padded := getattr(model, "padded", None)) is not None:
+            rewards["alone"] = [padded.score([ids])[0] for ids in sequences]
+            rewards["batch"] = padded.score(sequences)
+        else:
+            rewards["alone"] = [model.score([probe], progress=False)[0] for probe in model.probes]
+        if model.scorer.name != "padded":
+            found_by = [scored for scored in model.scorer.run(rendered)]
+            by_index = {i: s for some in found_by for i, s in zip(some.conversations, some.scores, strict=True)}
+            rewards[model.scorer.name] = [by_index[i] for i in range(len(sequences))]
     alone = rewards["alone"]
     differences = {
         name: max(abs(one - other) for one, other in zip(alone, some, strict=True))
@@ -128,10 +131,6 @@ def _score(model: RewardLM, found: Findings) -> None:
                 f"found rewards by {name} that differ by {difference:.2g} from those alone, expected at most {allowed:.2g} in "
                 f"{dtype}"
             )
-
-
-def _alone(model: RewardLM, conversation: Sequence, padded: object, ids: Sequence[int]) -> float:
-    return padded.score([ids])[0] if padded is not None else model.score([conversation], progress=False)[0]
 
 
 def _compare_with_known(model: RewardLM, found: Findings) -> None:

@@ -30,6 +30,11 @@ FAMILIES = (
     "beaver:Beaver",
     "internlm2:InternLM2",
     "classifier:Classifier",
+    "encoders:Encoder",
+    "pairwise:PairRM",
+    "pairwise:BetterPairRM",
+    "pairwise:PairPreference",
+    "pairwise:SteamSHP",
 )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from transformers.modeling_layers import GenericForSequenceClassification
 
 from skywork_rb_plugin.errors import UserError
-from skywork_rb_plugin.heads.checkpoint import Checkpoint
+from skywork_rb_plugin.heads.checkpoint import Checkpoint, is_encoder
 from skywork_rb_plugin.heads.family import Family, Loaded
 from skywork_rb_plugin.heads.head import Head
 
@@ -14,7 +14,7 @@ _OTHERS = ("score.0.", "score.2.", "v_head.", "regression_layer.", "gating.logit
 
 
 class Classifier(Family):
-    """Causal classifiers are read at the last token that is not the pad token; of others, the model's own logit is taken."""
+    """Causal classifiers are read at the last token that is not the pad token; of unknown ones, the model's own logit is taken."""
 
     name = "classifier"
     models = "a *ForSequenceClassification checkpoint with one label, or label=… for one of several"
@@ -23,17 +23,8 @@ class Classifier(Family):
     remote_code = True
 
     def answers(self, checkpoint: Checkpoint) -> bool:
-        """Whether its architecture or its head is a sequence classifier's, or an adapter may bring one."""
-        tokens = any("ForTokenClassification" in name for name in checkpoint.architectures)
-        openrlhf = checkpoint.setting("value_head_prefix") or "RewardModel" in checkpoint.architectures
-        if tokens or openrlhf or any(name.startswith(_OTHERS) for name in checkpoint.names):
-            return False
-        return (
-            checkpoint.adapter is not None
-            or is_classifier(checkpoint)
-            or any(checkpoint.has(head) for head in _HEADS)
-            or (not checkpoint.names and not checkpoint.architectures)
-        )
+        """Whether it has a classifier's architecture or head, or an adapter may bring one, and it is no encoder."""
+        return may_classify(checkpoint) and not is_encoder(checkpoint.config)
 
     def loading(self, checkpoint: Checkpoint) -> dict[str, object]:
         """One label, unless the checkpoint says how many it has."""
@@ -52,6 +43,20 @@ class Classifier(Family):
             return Head(name, lambda ids: [loaded.last(ids)], None, own_logits=True, label=label)
         values = model.score if label is None else lambda hidden: model.score(hidden)[:, label : label + 1]
         return Head(name, lambda ids: [loaded.last(ids)], values, own_logits=True, label=label)
+
+
+def may_classify(checkpoint: Checkpoint) -> bool:
+    """Whether its architecture or its head is a sequence classifier's, or an adapter may bring one."""
+    tokens = any("ForTokenClassification" in name for name in checkpoint.architectures)
+    openrlhf = checkpoint.setting("value_head_prefix") or "RewardModel" in checkpoint.architectures
+    if tokens or openrlhf or any(name.startswith(_OTHERS) for name in checkpoint.names):
+        return False
+    return (
+        checkpoint.adapter is not None
+        or is_classifier(checkpoint)
+        or any(checkpoint.has(head) for head in _HEADS)
+        or (not checkpoint.names and not checkpoint.architectures)
+    )
 
 
 def is_classifier(checkpoint: Checkpoint) -> bool:
