@@ -68,14 +68,14 @@ def test_for_a_reader(models, capsys):
 
 def test_what_is_wrong_is_told(tmp_path, capsys):
     """Two BOS tokens, and a head that was never trained; each a line, and the exit code."""
-    folder = make_model(tmp_path / "model", tokenizer=make_tokenizer(TEMPLATE.replace("<|end|>", "<|end|><|bos|>", 1)))
+    folder = make_model(tmp_path / "model", tokenizer=make_tokenizer("{{ bos_token }}" + TEMPLATE))
     weights = load_file(Path(folder) / "model.safetensors")
     save_file(
         {**weights, "score.weight": weights["score.weight"] * 0}, Path(folder) / "model.safetensors", {"format": "pt"}
     )
     code, out = check(capsys, folder, "--device", "cpu")
     assert code == 1
-    assert "wrong: found 3 BOS tokens in a conversation, expected one: look at the chat template\n" in out
+    assert "wrong: found 2 BOS tokens at the start of a conversation, expected one: look at the chat template\n" in out
     assert (
         "wrong: 3 different conversations all have the reward 0, expected different ones: is the head trained?" in out
     )

@@ -1,5 +1,6 @@
 """What a loaded reward model is, and what is wrong with it."""
 
+import itertools
 import math
 import resource
 import sys
@@ -72,7 +73,7 @@ def _look_at_text(model: RewardLM, found: Findings) -> None:
     rendered = Rendered(renderer, renderer.render_all(model.probes[:1]))
     [ids] = rendered.encode([0])
     reads, bos = model.positions(ids), renderer.tokenizer.bos_token_id
-    count = list(ids).count(bos)
+    count = sum(1 for _ in itertools.takewhile(lambda one: one == bos, ids))
     found.facts["template"] = {"sha256": renderer.template_sha256, "text": rendered.texts[0]}
     found.facts["tokens"] = {
         "count": len(ids),
@@ -83,8 +84,12 @@ def _look_at_text(model: RewardLM, found: Findings) -> None:
             {"position": position, "token": _tokens(model, ids[position : position + 1])[0]} for position in reads
         ],
     }
-    if bos is not None and count != 1:
-        found.problems.append(f"found {count} BOS tokens in a conversation, expected one: look at the chat template")
+    if (
+        count > 1 and getattr(model, "family", None) is not None
+    ):  # hf-dpo puts one before the template's, as its reference
+        found.problems.append(
+            f"found {count} BOS tokens at the start of a conversation, expected one: look at the chat template"
+        )
 
 
 def _tokens(model: RewardLM, ids: Sequence[int]) -> list[list]:
@@ -104,8 +109,8 @@ def _score(model: RewardLM, found: Findings) -> None:
         else:
             rewards["alone"] = [model.score([probe], progress=False)[0] for probe in model.probes]
         if model.scorer.name != "padded":
-            found_by = [scored for scored in model.scorer.run(rendered)]
-            by_index = {i: s for some in found_by for i, s in zip(some.conversations, some.scores, strict=True)}
+            stream = model.scorer.run(rendered)
+            by_index = {i: s for some in stream for i, s in zip(some.conversations, some.scores, strict=True)}
             rewards[model.scorer.name] = [by_index[i] for i in range(len(sequences))]
     alone = rewards["alone"]
     differences = {
