@@ -140,3 +140,17 @@ def test_two_beginnings_are_told(folders, caplog):
     assert one.renderer.encode(one.renderer.render_all(conversations()))[0] == ids[1:]
     assert one.score(conversations()) != pytest.approx(both.score(conversations()), abs=1e-3)
     assert one.fingerprint() != both.fingerprint()
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_check_tells_how_it_is_read(folders, both):
+    """`check --model hf-dpo`: the tokens before those of the response, and no problem."""
+    from skywork_rb_plugin.commands.check.findings import examine
+
+    policy, reference = folders
+    found = examine(load(policy, ref_model=reference, keep_both=both))
+    assert found.problems == []
+    assert found.facts["tokens"]["bos"] == 2
+    # the first probe: `<|end|>` of the prompt, then the assistant's header and its answer
+    assert [read["token"][1] for read in found.facts["tokens"]["read"][:2]] == ["<|end|>", "<|assistant|>"]
+    assert set(found.facts["rewards"]) == {"alone", "tree"}
