@@ -146,7 +146,7 @@ _WEIGHTS = {
     ),
     "an index that is damaged": line(both(without(WEIGHTS), written(f"{WEIGHTS}.index.json", "{")), "JSONDecodeError"),
     "no head": line(head(None), "lacks score.weight"),
-    "a head called v_head.summary": line(head("v_head.summary.weight"), "it has v_head.summary.weight beside"),
+    "a head called v_head.summary": line(head("v_head.summary.weight"), "found no tensor v_head.summary.bias in"),
     "a head called value_head": line(head("value_head.weight"), "it has value_head.weight beside"),
     "a head called regression_layer": line(
         both(head("regression_layer.weight"), LANGUAGE_MODEL), "found no layer of a gate in"

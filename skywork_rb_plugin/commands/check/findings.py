@@ -84,9 +84,8 @@ def _look_at_text(model: RewardLM, found: Findings) -> None:
             {"position": position, "token": _tokens(model, ids[position : position + 1])[0]} for position in reads
         ],
     }
-    if (
-        count > 1 and getattr(model, "family", None) is not None
-    ):  # hf-dpo puts one before the template's, as its reference
+    # hf-dpo puts one before the template's, as the reference implementation does, and says so when it is loaded
+    if count > 1 + getattr(renderer, "adds_bos", False):
         found.problems.append(
             f"found {count} BOS tokens at the start of a conversation, expected one: look at the chat template"
         )
@@ -110,7 +109,7 @@ def _score(model: RewardLM, found: Findings) -> None:
             rewards["alone"] = [model.score([probe], progress=False)[0] for probe in model.probes]
         if model.scorer.name != "padded":
             stream = model.scorer.run(rendered)
-            by_index = {i: s for some in stream for i, s in zip(some.conversations, some.scores, strict=True)}
+            by_index = {i: s for some in stream for i, s in zip(some.conversations, some.scores, strict=False)}
             rewards[model.scorer.name] = [by_index[i] for i in range(len(sequences))]
     alone = rewards["alone"]
     differences = {
