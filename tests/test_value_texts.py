@@ -5,6 +5,7 @@ import pytest
 from conftest import make_tokenizer
 from families import token_ids
 from value_checkpoints import PLAIN, check, checkpoint, last, rewards, texts
+from wheels import ROOT
 
 
 @pytest.mark.parametrize(("end", "becomes"), [("<|end|>\n\n", "<|end|>"), ("!\n", "! <|end|>")])
@@ -69,3 +70,18 @@ def test_beaver(task_manager, tmp_path, caplog, tensors, config, of):
         check(folder, task_manager, tmp_path, caplog, expected, "beaver")
     else:
         assert rewards(folder) == [pytest.approx(expected, abs=1e-5)] * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("beaver", "BEGINNING OF CONVERSATION: USER: Why? ASSISTANT: So. USER: Oh ASSISTANT: Yes "),
+        ("ultrarm", "User: Why?\n\nAssistant: So.\n\nUser: Oh\n\nAssistant: Yes\n\n"),
+    ],
+)
+def test_the_texts_of_reward_bench_are_at_hand(name, text):
+    """Its conversations `pku-align` and `openbmb` (rewardbench/chattemplates.py), which its published rows were made with."""
+    template = (ROOT / "examples" / "templates" / f"{name}-reward-bench.jinja").read_text(encoding="utf-8")
+    turns = [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So."}]
+    messages = [*turns, {"role": "user", "content": "Oh"}, {"role": "assistant", "content": "Yes"}]
+    assert make_tokenizer(template).apply_chat_template(messages, tokenize=False) == text
