@@ -10,9 +10,9 @@ from typing import NamedTuple
 from skywork_rb_plugin.conversations import Message, Reward, whole_conversation
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.host import Instance
+from skywork_rb_plugin.models.distinct import Answers
 from skywork_rb_plugin.models.hf_reward import HFReward
 from skywork_rb_plugin.models.requests import conversation_of, not_finite, refuse_unrankable
-from skywork_rb_plugin.models.reward_lm import Answers
 from skywork_rb_plugin.rendering.rendered import PROBES
 from skywork_rb_plugin.scoring.progress import Counts
 

@@ -5,28 +5,25 @@ import logging
 import math
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 from lm_eval.api.model import LM
 
 import skywork_rb_plugin
-from skywork_rb_plugin.conversations import Conversation, Message, Reward, whole_conversation
+from skywork_rb_plugin.conversations import Conversation, Message, whole_conversation
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.host import Instance, coming_evaluation, simple_parse_args_string
 from skywork_rb_plugin.models import score_cache
 from skywork_rb_plugin.models.as_published import KnownRun
 from skywork_rb_plugin.models.cache_file import check_file
 from skywork_rb_plugin.models.coming_run import check_cache, check_tasks
+from skywork_rb_plugin.models.distinct import Answers, score_distinct
 from skywork_rb_plugin.models.requests import answer_is_missing, conversation_of, not_finite, refuse_unrankable
-from skywork_rb_plugin.rendering.rendered import Rendered
 from skywork_rb_plugin.rendering.renderer import Renderer
 from skywork_rb_plugin.scoring.batches import Scorer
-from skywork_rb_plugin.scoring.progress import Counts, Progress
+from skywork_rb_plugin.scoring.progress import Counts
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
-
-# what one forward pass gave: rewards, each with the indices of the requests that asked for it
-Answers = list[tuple[list[int], Reward]]
 
 _SECONDS_WITHOUT_BAR = 5
 
@@ -136,59 +133,10 @@ class RewardLM(LM):
         self._run(whole, note, Counts(), left="are lost", **bar)
         return rewards
 
-    def _run(
-        self,
-        conversations: Iterable[Sequence[Message]],
-        answer: Callable[[Answers], None],
-        counts: Counts,
-        left: str,
-        hidden: bool,
-        delay: float = 0,
-    ) -> None:
-        """Score distinct conversations and hand the rewards on as they come.
-
-        Args:
-            conversations: the messages of each.
-            answer: takes rewards with the indices of the conversations.
-            counts: what is added to.
-            left: what becomes of scores when the run is interrupted, for the log.
-            hidden: whether no bar is shown.
-            delay: seconds until one is.
-        """
-        same: dict[str, list[int]] = {}
-        for i, text in enumerate(self.renderer.render_all(conversations)):
-            same.setdefault(text, []).append(i)
-        rendered = Rendered(self.renderer, list(same))
-        if same:
-            logger.info("The first conversation as the model sees it: %r", rendered.texts[0][:1000])
-        progress = Progress(rendered.texts, hidden, delay)
-        unanswered = set(rendered.texts)
-        with self._one_run, self.scoring_mode(), progress, closing(self.scorer.run(rendered)) as stream:
-            try:
-                for scored in stream:
-                    where = [same[rendered.texts[i]] for i in scored.conversations]
-                    if scored.scores:
-                        rewards = [
-                            Reward(score, rendered.tokens[i], rendered.lost[i] > 0)
-                            for i, score in zip(scored.conversations, scored.scores, strict=True)
-                        ]
-                        answer(list(zip(where, rewards, strict=True)))
-                        unanswered.difference_update(rendered.texts[i] for i in scored.conversations)
-                    progress.update(scored)
-                    counts.add(scored, [len(indices) for indices in where])
-            except KeyboardInterrupt:
-                progress.say_interrupted(left)
-                raise
-        if unanswered:
-            raise RuntimeError(f"scoring by {self.scorer.name} left {len(unanswered)} conversations without a reward")
-        progress.say_done()
-        counts.conversations_truncated += rendered.truncated
-        counts.tokens_truncated += sum(rendered.lost)
-        if rendered.truncated:
-            logger.warning(
-                "%d of %d conversations are longer than %d tokens and were cut from the left.",
-                rendered.truncated, len(rendered.texts), self.renderer.max_length,
-            )  # fmt: skip
+    def _run(self, conversations: Iterable[Sequence[Message]], answer: Callable[[Answers], None], *args, **bar) -> None:
+        """Score distinct conversations and hand the rewards on as they come; see `score_distinct`."""
+        with self._one_run, self.scoring_mode():
+            score_distinct(self.renderer, self.scorer, conversations, answer, *args, **bar)
 
     # what the host asks of a model
 
