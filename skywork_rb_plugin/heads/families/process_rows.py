@@ -7,7 +7,8 @@ import torch
 from skywork_rb_plugin.conversations import Message
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.heads.checkpoint import Checkpoint
-from skywork_rb_plugin.heads.family import Family, Loaded, linear
+from skywork_rb_plugin.heads.families.lm_head import logits_of
+from skywork_rb_plugin.heads.family import Family, Loaded
 from skywork_rb_plugin.heads.head import Head
 from skywork_rb_plugin.heads.steps import ends, marked, steps_of
 from skywork_rb_plugin.rendering.renderer import Renderer, TokenIds
@@ -32,6 +33,7 @@ class MathShepherd(Family):
     name = "math-shepherd"
     models = f"math-shepherd-mistral-7b-prm by head=math-shepherd: {_ASKED}"
     source = "model card of peiyi9979/math-shepherd-mistral-7b-prm"
+    auto_class = "AutoModelForCausalLM"
     template = _SHEPHERD
 
     def answers(self, checkpoint: Checkpoint) -> bool:
@@ -115,6 +117,7 @@ class RLHFlowProcess(Family):
     name = "rlhflow-prm"
     models = f"RLHFlow/Llama3.1-8B-PRM-Deepseek-Data and -Mistral-Data by head=rlhflow-prm: {_ASKED}"
     source = "RLHFlow/RLHF-Reward-Modeling, math-rm/prm_evaluate.py, select_sample"
+    auto_class = "AutoModelForCausalLM"
     renderer = TurnsRenderer
 
     def answers(self, checkpoint: Checkpoint) -> bool:
@@ -146,9 +149,5 @@ def _head(loaded: Loaded, positions: Callable, default: str) -> Head:
 
 def _values(loaded: Loaded) -> Callable[[torch.Tensor], torch.Tensor]:
     """The probability of `+` where only `+` and `-` can follow; computed in the model's dtype, as there."""
-    if loaded.inner.config.get_text_config().tie_word_embeddings:
-        weight = loaded.inner.get_input_embeddings().weight.detach()
-    else:
-        weight = loaded.checkpoint.tensor("lm_head.weight")
-    rows = linear(loaded.place(weight[[loaded.token("+"), loaded.token("-")]]))
-    return lambda hidden: rows(hidden).softmax(-1)[:, :1]
+    logits = logits_of(loaded, [loaded.token("+"), loaded.token("-")])
+    return lambda hidden: logits(hidden).softmax(-1)[:, :1]
