@@ -48,7 +48,5 @@ def test_an_installed_head_reads_its_model(tmp_path):
             expected = float(warmth @ hidden[-1] - chill @ hidden[start] / 2)
             assert float(answer[0]) == pytest.approx(expected, abs=1e-5)
     listed = environment.call(environment.python, "-m", "skywork_rb_plugin", "info").stdout
-    line = (
-        r"^  thermometer +Thermo-RM: a decoder with the tensors warmth.weight and chill.weight  \(example-head 1.0\)$"
-    )
+    line = r"^  thermometer +Thermo-RM: a decoder with the tensors warmth.weight and chill.weight  \(hf-reward, example-head 1.0\)$"
     assert re.search(line, listed, re.MULTILINE)

@@ -9,6 +9,7 @@ from conftest import make_model, preference_task
 from scripted import ROWS
 
 from skywork_rb_plugin.models import known_models
+from skywork_rb_plugin.models.as_published import Used, compare_settings
 from skywork_rb_plugin.models.known_models import find, read
 
 TABLE = """
@@ -199,6 +200,27 @@ def test_recommended_system_prompt_is_missed_and_never_added(task_manager, tmp_p
     assert run(folder, task_manager, tasks, caplog, system_instruction="Think.") == []
     [line] = run(folder, task_manager, tasks, caplog, system_instruction="Guess.")
     assert "found another system prompt, its authors use 'Think.'" in line
+
+
+@pytest.mark.parametrize(
+    ("plain", "emptied", "said"), [("a", "a", 0), ("<system>You are<end>a", "<system><end>a", 1), ("a", None, 1)]
+)
+def test_an_empty_system_turn_that_the_template_does_not_write_is_missed(plain, emptied, said):
+    """WorldPM's; a template that writes a text of its own there, or refuses such turns."""
+    known = read(TABLE.replace("system_prompt: Think.", 'system_prompt: ""'))["Some/Other-RM"]
+    used = Used("other", frozenset(["other"]), 512, "float32", "sdpa", plain, "", emptied)
+    lines = [line for line in compare_settings(known, used) if "put an empty system turn before each prompt" in line]
+    assert len(lines) == said
+
+
+def test_notes_are_told(tiny, task_manager, tmp_path, caplog, monkeypatch):
+    """What else decides its rewards, where it is loaded."""
+    text = TABLE.replace(
+        "    settings: {source: card, max_length: 512, system_prompt: none, dtype: float32, not_attention: eager}",
+        "    notes: Read it aloud.",
+    )
+    monkeypatch.setattr(known_models, "known_models", lambda: read(text))
+    assert run(tiny, task_manager, [preference_task(ROWS, tmp_path)], caplog) == ["Some/Tiny-RM: Read it aloud."]
 
 
 def test_head_that_is_not_the_models_own(tiny, task_manager, tmp_path, caplog, monkeypatch):

@@ -16,6 +16,7 @@ from scripted import ScriptedLM
 from test_docs import fields_of_samples
 from test_process_heads import SYSTEM, qwen
 
+import skywork_rb_plugin as rb
 from skywork_rb_plugin import ProcessTask, UserError
 from skywork_rb_plugin.metrics.diagnostics import mean_of_some
 from skywork_rb_plugin.metrics.process import Solution, acc_correct, acc_error, f1, verdict
@@ -164,8 +165,15 @@ def test_sample_logs_limit_and_predict_only(copy, task_manager, tmp_path, caplog
 
 def test_models_without_steps(copy, task_manager, tmp_path, caplog):
     """Log-likelihoods are refused, and scores of several steps in one; a plain reward model is warned of, once a task."""
-    with pytest.raises(UserError, match="task processbench_math: found a language model, whose log-likelihoods are no"):
+    with pytest.raises(
+        UserError, match="task processbench_math: found a model whose log-likelihoods or comparisons are no"
+    ):
         evaluate(ScriptedLM(by_number), task_manager, ["processbench_math"])
+    policy = rb.load(make_model(tmp_path / "lm", "qwen-3", classifier=False), model="hf-dpo", device="cpu")
+    with pytest.raises(
+        UserError, match="task processbench_math: found a model whose log-likelihoods or comparisons are no"
+    ):
+        evaluate(policy, task_manager, ["processbench_math"])
     folder, *_ = qwen(tmp_path / "model")
     with pytest.raises(UserError, match="found a model that makes one reward of its steps by steps=product, expected"):
         evaluate(load(folder), task_manager, ["processbench_math"])

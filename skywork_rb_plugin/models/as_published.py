@@ -20,6 +20,7 @@ class Used:
         dtype: a name of torch's.
         attention: the `attn_implementation` within its layers.
         plain: a conversation without a system prompt, as the model sees it.
+        emptied: the same with an empty system turn; None: the template knows no such turn.
         system_prompt: what goes before every prompt, empty for nothing; None: not known when the model is loaded.
     """
 
@@ -30,6 +31,7 @@ class Used:
     attention: str
     plain: str
     system_prompt: str | None = None
+    emptied: str | None = None
 
 
 # a score's title in the results table, and its value between 0 and 1
@@ -44,7 +46,9 @@ class KnownRun:
     used: Used
 
     def say_settings(self) -> None:
-        """Warn of settings that are not the recommended ones."""
+        """Warn of settings that are not the recommended ones, and tell what else is known."""
+        if self.model.notes:
+            logger.info("%s: %s", self.model.name, " ".join(self.model.notes.split()))
         for line in compare_settings(self.model, self.used):
             logger.warning("%s: %s.", self.model.name, line)
 
@@ -86,6 +90,11 @@ def _system_prompt(own: Settings, used: Used) -> Iterator[str]:
         if found:
             how = "an empty one" if wanted == "" else "none"
             yield f"found a system prompt, its authors use {how}: leave out --system_instruction ({own.source})"
+        elif wanted == "" and used.plain != used.emptied:
+            yield (
+                "its authors put an empty system turn before each prompt, the chat template does not: chat_template=FILE takes "
+                f"one that does ({own.source})"
+            )
     elif found != wanted and (found or wanted not in used.plain):
         what = "another system prompt" if found else "no system prompt"
         yield f"found {what}, its authors use {wanted!r}: --system_instruction gives it ({own.source})"

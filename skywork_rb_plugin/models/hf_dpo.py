@@ -70,6 +70,7 @@ class HFDPO(HFBackend):
             tokens.
     """
 
+    of_one_response = False  # a sum over its tokens
     # told apart from other kinds by the host
     AUTO_MODEL_CLASS = transformers.AutoModelForCausalLM
 

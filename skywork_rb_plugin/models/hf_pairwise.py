@@ -56,6 +56,7 @@ class HFPairwise(HFReward):
     """
 
     compares = True
+    of_one_response = False
     probes = tuple(
         Comparison(probe[:1], probe[1]["content"], other).messages
         for probe, other in zip(PROBES, ("Bye", "Bye", "No."), strict=True)

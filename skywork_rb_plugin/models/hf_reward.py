@@ -209,10 +209,17 @@ class HFReward(HFBackend):
                     dtype=str(self.model.dtype).removeprefix("torch."),
                     attention=self.scorer.attention,
                     plain=self._probe.texts[0],
+                    emptied=self._with_empty_system_turn(),
                     system_prompt=None if run is None else str(run.get("system_instruction") or ""),
                 ),
             )
             self.known.say_settings()
+
+    def _with_empty_system_turn(self) -> str | None:
+        try:
+            return self.renderer.render([{"role": "system", "content": ""}, *self.probes[0]])
+        except UserError:
+            return None
 
     def _warn_of_padding(self, loaded: Loaded) -> None:
         """Say where the reference implementation would read, if it is another token."""

@@ -88,8 +88,7 @@ class KnownModel:
         settings: what its authors recommend, if anything.
         published: scores by the name of the group that computes them.
         rewards: known rewards.
-        remote_code: whether transformers itself needs code that comes with the checkpoint.
-        notes: further facts, in words.
+        notes: what else decides its rewards, in words, for the log.
     """
 
     name: str
@@ -98,7 +97,6 @@ class KnownModel:
     settings: Settings | None = None
     published: Mapping[str, Published] = field(default_factory=dict)
     rewards: tuple[KnownReward, ...] = ()
-    remote_code: bool = False
     notes: str = ""
 
 

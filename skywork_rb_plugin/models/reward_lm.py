@@ -48,6 +48,8 @@ class RewardLM(LM):
     scorer: Scorer
     known: KnownRun | None = None
     steps: str | None = None
+    # whether a reward is of the response alone, so that it can be compared with a threshold
+    of_one_response = True
 
     def __init__(self, *args, **kwargs) -> None:
         self._database = None

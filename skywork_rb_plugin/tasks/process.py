@@ -93,9 +93,9 @@ class ProcessTask(PreferenceTask):
         super().build_all_requests(**kwargs)
 
     def _check_model(self, model: object) -> None:
-        if not hasattr(model, "steps"):
+        if not getattr(model, "of_one_response", False):
             raise self._error(
-                "found a language model, whose log-likelihoods are no scores of steps; expected a process reward model "
+                "found a model whose log-likelihoods or comparisons are no scores of steps; expected a process reward model "
                 f"(--model hf-reward), or {self.task_name} left out of --tasks"
             )
         if model.steps is None:

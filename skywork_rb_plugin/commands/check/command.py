@@ -44,7 +44,10 @@ def _examined(options: argparse.Namespace):
     from skywork_rb_plugin.models.loading import load
 
     text = options.model_args
-    given = json.loads(text) if text.strip().startswith("{") else simple_parse_args_string(text)
+    try:
+        given = json.loads(text) if text.strip().startswith("{") else simple_parse_args_string(text)
+    except ValueError as error:
+        raise UserError(f"found --model_args {text!r} ({error}), expected NAME=VALUE,… or a JSON object") from error
     if "pretrained" in given:
         raise UserError("found pretrained=… in --model_args, expected the model as the first argument alone")
     return examine(load(options.pretrained, model=options.model, **{"device": options.device, **given}))

@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import resource
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -121,7 +120,8 @@ def _score(model: RewardLM, found: Findings) -> None:
     if not all(math.isfinite(reward) for some in rewards.values() for reward in some):
         found.problems.append(f"found rewards that are no finite numbers: {rewards}")
         return
-    if max(alone) - min(alone) <= 1e-6 * max(map(abs, alone)):
+    # scores of steps may all round to 1, which the log says when it is loaded
+    if model.steps is None and max(alone) - min(alone) <= 1e-6 * max(map(abs, alone)):
         found.problems.append(
             f"{len(alone)} different conversations all have the reward {alone[0]:g}, expected different ones: is the head "
             "trained?"
@@ -142,9 +142,10 @@ def _compare_with_known(model: RewardLM, found: Findings) -> None:
     run = getattr(model, "known", None)
     if run is None:
         return
-    found.facts["known rewards"] = []
+    found.facts["known rewards"], others = [], set()
     for known in run.model.rewards:
         if known.dtype != run.used.dtype:
+            others.add(known.dtype)
             continue
         [reward] = model.score([known.conversation], progress=False)
         off = abs(reward - known.reward)
@@ -155,6 +156,8 @@ def _compare_with_known(model: RewardLM, found: Findings) -> None:
                 f"found the reward {reward:g} for {known.conversation[-1]['content'][:40]!r}, expected {known.reward:g} within "
                 f"{known.tolerance:g} ({known.source})"
             )
+    if others:
+        found.facts["other known rewards"] = f"dtype={' or '.join(sorted(others))} in --model_args compares with more"
 
 
 def _memory(model: RewardLM) -> dict[str, int]:
@@ -162,6 +165,10 @@ def _memory(model: RewardLM) -> dict[str, int]:
     weights = sum(parameter.numel() * parameter.element_size() for parameter in model.model.parameters())
     if torch.device(model.device).type == "cuda":
         return {"weights": weights, "peak": torch.cuda.max_memory_allocated(model.device)}
+    try:
+        import resource
+    except ImportError:  # Windows
+        return {"weights": weights}
     # macOS counts bytes, others KiB
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return {"weights": weights, "peak": peak}

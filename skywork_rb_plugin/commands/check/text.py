@@ -19,7 +19,8 @@ def lines_of(found: Findings, warnings: Sequence[str]) -> list[str]:
         "device": facts["device"],
         "scoring": f"{facts['scoring']}, {facts['attention']} attention",
         "max length": f"{facts['max_length']} tokens",
-        "memory": f"{_size(memory['weights'])} of weights, {_size(memory['peak'])} at most so far",
+        "memory": f"{_size(memory['weights'])} of weights"
+        + (f", {_size(memory['peak'])} at most so far" if "peak" in memory else ""),
         "template": f"sha256 {template['sha256'][:16]}",
         "a conversation": repr(template["text"]),
         "first tokens": _tokens(tokens["first"]),
@@ -41,6 +42,8 @@ def lines_of(found: Findings, warnings: Sequence[str]) -> list[str]:
         )
     for known in facts.get("known rewards", []):
         lines.append(f"  known: {known['reward']:g} expected, {known['found']:g} found ({known['source']})")
+    if other := facts.get("other known rewards"):
+        lines.append(f"  {other}")
     lines += [f"warning: {line}" for line in warnings]
     lines += ["", *(f"wrong: {line}" for line in found.problems)] if found.problems else ["", "fine"]
     return lines

@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> None:
 
 
 def environment() -> dict:
-    """What is installed and registered. Imports the host, but no model."""
+    """What is installed and registered. Imports the host and all heads, which takes seconds, but no model."""
     discovery.register()
     from skywork_rb_plugin.host import discovered_models, model_registry
 
@@ -78,8 +78,11 @@ def report(found: dict, benchmarks: list[str]) -> str:
                 for name, model in found["models"].items()
             ],
             "",
-            "heads of hf-reward (head=NAME in --model_args takes one; docs/heads.md brings your own):",
-            *[f"  {head['name']:{heads}}  {head['models']}  ({head['origin']})" for head in found["heads"]],
+            "heads (head=NAME in --model_args takes one; docs/heads.md brings your own):",
+            *[
+                f"  {head['name']:{heads}}  {head['models']}  ({head['model']}, {head['origin']})"
+                for head in found["heads"]
+            ],
             "",
             f"benchmarks, from {found['task_folder']} (--task NAME shows one in full):",
             *benchmarks,
@@ -112,7 +115,15 @@ def _heads() -> list[dict[str, str]]:
     """The families of reward models, other packages' first, with a warning in the log for a package that fails."""
     from skywork_rb_plugin.heads.plugins import registered
 
-    return [{"name": one.family.name, "origin": one.origin, "models": one.family.models} for one in registered()]
+    return [
+        {
+            "name": one.family.name,
+            "model": "hf-pairwise" if one.family.compares else "hf-reward",
+            "origin": one.origin,
+            "models": one.family.models,
+        }
+        for one in registered()
+    ]
 
 
 def _version(package: str) -> str | None:

@@ -13,9 +13,9 @@ from skywork_rb_plugin.heads.head import Head
 from skywork_rb_plugin.heads.steps import ends, marked, steps_of
 from skywork_rb_plugin.rendering.renderer import Renderer, TokenIds
 
-# steps begin after a blank line, or with a line `Step N: …`, as in the data that it was trained on
+# steps begin after a blank line, or with a line `Step N: …`, as in the data that it was trained on, whose marks may be there
 _SHEPHERD = r"""
-{%- set text = messages[-1].content.replace("\nStep ", "\n\nStep ") %}
+{%- set text = messages[-1].content.replace(" ки", "").replace("\nStep ", "\n\nStep ") %}
 {%- set steps = text.split("\n\n") | map("trim") | select | list or [""] %}
 {{- messages[:-1] | map(attribute="content") | join("\n") ~ " " ~ steps | join(" ки\n") ~ " ки" }}"""
 
@@ -92,8 +92,8 @@ class TurnsRenderer(Renderer):
 
     @staticmethod
     def steps(response: str) -> list[str]:
-        """What blank lines divide."""
-        return [step.strip() for step in response.split("\n\n") if step.strip()] or [""]
+        """What blank lines divide, as in math-rm/prm_evaluate.py: also nothing, between two of them."""
+        return [step.strip() for step in response.split("\n\n")]
 
     def _lost(self, text: str) -> UserError:
         return UserError(
