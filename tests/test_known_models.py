@@ -20,7 +20,7 @@ models:
     licence: null
     settings: {source: card, max_length: 512, system_prompt: none, dtype: float32, not_attention: eager}
     published:
-      rewardbench: {source: card, score: 92.5, sections: {chat: 95.8, safety: 90.8}}
+      preference_demo: {source: card, score: 92.5, sections: {chat: 95.8, safety: 90.8}}
   Some/Other-RM:
     family: other
     licence: null
@@ -240,15 +240,15 @@ def test_head_that_is_not_the_models_own(tiny, task_manager, tmp_path, caplog, m
     ]
 
 
-@pytest.mark.usefixtures("table", "official_data")
+@pytest.mark.usefixtures("table")
 def test_full_run_stands_beside_the_published_scores(tiny, task_manager, caplog):
     """After all official rows, and only then."""
-    [line] = run(tiny, task_manager, ["rewardbench"], caplog)
+    [line] = run(tiny, task_manager, ["preference_demo"], caplog)
     head, *parts = line.split(", ")
-    assert head.startswith("RewardBench of Some/Tiny-RM: score ")
+    assert head.startswith("Preference demo of Some/Tiny-RM: score ")
     score = float(head.split("score ")[1].split()[0])
     assert 0 < score < 100
     assert f"(published 92.5, {score - 92.5:+.1f})" in line
-    assert [part.split()[0] for part in parts[1:-1:2]] == ["Chat", "Safety"]
+    assert [part.split()[0] for part in parts[1:-1:2]] == ["preference_demo_chat", "preference_demo_safety"]
     assert line.endswith("; its card, 2024-09; published with max_length 2048")
-    assert run(tiny, task_manager, ["rewardbench"], caplog, limit=2) == []
+    assert run(tiny, task_manager, ["preference_demo"], caplog, limit=2) == []

@@ -133,3 +133,19 @@ def test_no_head_and_a_misspelt_one_are_one_line_each():
         UserError, match=r"found head=clasifier \(did you mean classifier\?\) in --model_args, expected"
     ):
         plugins.find(checkpoint("Llama"), "clasifier")
+
+
+def test_a_package_with_two_entry_points_keeps_both(monkeypatch):
+    """Each module once."""
+    points = []
+    for name in ("first", "second"):
+        module = types.ModuleType(name)
+        module.reward_families = hookimpl(lambda: [Stranger])
+        monkeypatch.setitem(sys.modules, name, module)
+        point = importlib.metadata.EntryPoint(name, name, "skywork_rb_plugin")
+        vars(point)["dist"] = SimpleNamespace(name="both", version="2.0")
+        points += [point, point]
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: points)
+    plugins.registered.cache_clear()
+    assert [one.origin for one in plugins.registered() if one.origin != "built in"] == ["both 2.0", "both 2.0"]
+    plugins.registered.cache_clear()

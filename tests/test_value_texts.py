@@ -75,12 +75,12 @@ def test_beaver(task_manager, tmp_path, caplog, tensors, config, of):
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("beaver", "BEGINNING OF CONVERSATION: USER: Why? ASSISTANT: So. USER: Oh ASSISTANT: Yes "),
-        ("ultrarm", "User: Why?\n\nAssistant: So.\n\nUser: Oh\n\nAssistant: Yes\n\n"),
+        ("beaver", "BEGINNING OF CONVERSATION: USER: Why? ASSISTANT: So. USER: Oh ASSISTANT: Yes <|end|>"),
+        ("ultrarm", "User: Why?\n\nAssistant: So.\n\nUser: Oh\n\nAssistant: Yes\n\n<|end|>"),
     ],
 )
 def test_the_texts_of_reward_bench_are_at_hand(name, text):
-    """Its conversations `pku-align` and `openbmb` (rewardbench/chattemplates.py), which its published rows were made with."""
+    """Its conversations `pku-align` and `openbmb` (rewardbench/chattemplates.py), with an EOS (scripts/run_rm.py)."""
     template = (ROOT / "examples" / "templates" / f"{name}-reward-bench.jinja").read_text(encoding="utf-8")
     turns = [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So."}]
     messages = [*turns, {"role": "user", "content": "Oh"}, {"role": "assistant", "content": "Yes"}]

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -56,8 +57,15 @@ class Checkpoint:
 
     @property
     def architectures(self) -> list[str]:
-        """The names of classes in the config."""
+        """The names of classes in the config, or the class of a model that came loaded."""
+        if self._model is not None:
+            return [type(self._inner).__name__]
         return list(self.config.architectures or [])
+
+    @property
+    def _inner(self) -> torch.nn.Module:
+        """A model that came loaded, without the adapter around it."""
+        return self._model.get_base_model() if hasattr(self._model, "get_base_model") else self._model
 
     @property
     def architecture(self) -> str:
@@ -141,7 +149,9 @@ class Checkpoint:
             else:
                 by_file.setdefault(place, []).append(name)
         for place, some in by_file.items():
-            found.update(_tensors_of(place if isinstance(place, Path) else self._file(place, in_adapter=False), some))
+            if (file := place if isinstance(place, Path) else self._file(place, in_adapter=False)) is None:
+                raise UserError(f"found no file {place} of {self.name}, expected it whole: {some[0]} is in it")
+            found.update(_tensors_of(file, some))
         return found
 
     def unread(self, loaded: Sequence[str]) -> list[str]:
@@ -159,8 +169,7 @@ class Checkpoint:
     def _places(self) -> Mapping[str, str | Path | torch.Tensor]:
         """Of each tensor the file that has it, by its name among the weights or its path, or itself of a loaded model."""
         if self._model is not None:
-            inner = self._model.get_base_model() if hasattr(self._model, "get_base_model") else self._model
-            return inner.state_dict()
+            return self._inner.state_dict()
         places: dict[str, str | Path] = dict(self._weights())
         apart = [self._file(name, in_adapter=False) for name in _VALUE_HEADS]
         apart += [self._file(name, in_base=False) for name in (_BESIDE_ADAPTER, *_VALUE_HEADS)]
@@ -172,8 +181,11 @@ class Checkpoint:
         """Of each tensor of the checkpoint itself, the name of its file."""
         variant = self._files.get("variant")
         for weights in _WEIGHTS:
-            name = weights.replace(".", f".{variant}.", 1) if variant else weights
-            index = f"{weights}.index.json".replace(".", f".{variant}.", 1) if variant else f"{weights}.index.json"
+            # as transformers names them (modeling_utils.py, _add_variant)
+            name, index = (
+                f".{variant}.".join(file.rsplit(".", 1)) if variant else file
+                for file in (weights, f"{weights}.index.json")
+            )
             if (file := self._file(index, in_adapter=False)) is not None:
                 return json.loads(file.read_text("utf-8"))["weight_map"]
             if (file := self._file(name, in_adapter=False)) is not None:
@@ -190,7 +202,8 @@ class Checkpoint:
             f"_raise_exceptions_for_{what}": False for what in ("missing_entries", "gated_repo", "connection_errors")
         }
         if in_adapter and self.adapter is not None:
-            found = cached_file(self.adapter, name, **quietly)
+            # the host takes the same revision for both
+            found = cached_file(self.adapter, name, revision=self._files.get("revision") or "main", **quietly)
         if in_base and found is None and self.path is not None:
             where = {key: self._files.get(key) or default for key, default in (("revision", "main"), ("subfolder", ""))}
             found = cached_file(self.path, name, **where, **quietly)
@@ -207,12 +220,17 @@ def _names_of(file: Path) -> list[str]:
     if file.suffix == ".safetensors":
         with safe_open(file, "pt") as tensors:
             return list(tensors.keys())
-    return list(torch.load(file, map_location="cpu", weights_only=True, mmap=True))
+    return list(_opened(file))
 
 
 def _tensors_of(file: Path, names: Sequence[str] | None = None) -> dict[str, torch.Tensor]:
     if file.suffix == ".safetensors":
         with safe_open(file, "pt") as tensors:
             return {name: tensors.get_tensor(name) for name in names or tensors.keys()}
-    loaded = torch.load(file, map_location="cpu", weights_only=True)
+    loaded = _opened(file)
     return {name: loaded[name] for name in names or loaded}
+
+
+def _opened(file: Path) -> dict[str, torch.Tensor]:
+    """What torch.save wrote; read as it is needed, but for files of its format before 1.6."""
+    return torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))

@@ -74,6 +74,18 @@ class FamilyLoader:
         self.unread |= {key for key in report["unexpected_keys"] if not key.startswith("lm_head.")}
         return model
 
+    def refuse_delta(self, delta: str | None) -> None:
+        """Of a delta the host adds the loaded weights, and knows nothing of a head that is read apart.
+
+        Raises:
+            UserError: there is one.
+        """
+        if delta and not self.family.auto_class.startswith("AutoModelFor"):
+            raise UserError(
+                f"found delta={delta} with the head {self.family.name}, which is read from {self.checkpoint.name} alone; expected "
+                "a checkpoint with the delta added"
+            )
+
     def check(self) -> None:
         """Refuse a model with weights that neither the checkpoint nor the adapter has.
 

@@ -43,12 +43,12 @@ def registered() -> tuple[Registered, ...]:
         origin = BUILT_IN if point.value == OURS[1] else _origin(point)
         with _named_where_it_fails(origin, f"is left out ({point.value})"):
             module = point.load()
-            manager.register(module, origin)
-            origins[module] = origin
+            if module not in origins:
+                manager.register(module, point.value)
+                origins[module] = origin
     found: list[Registered] = []
     for hook in reversed(manager.hook.reward_families.get_hookimpls()):
-        origin = hook.plugin_name
-        del origins[hook.plugin]
+        origin = origins.pop(hook.plugin)
         with _named_where_it_fails(origin, "is left out"):
             found += [Registered(_checked(family), origin) for family in hook.function()]
     for origin in origins.values():

@@ -156,6 +156,7 @@ class HFBackend(RewardLM, HFLM):
         may_flash = self._scoring == "padded" and self.device.type == "cuda"
         kwargs.update(attention_for(self.config, kwargs.get("attn_implementation"), may_flash))
         loader = self.loader(peft, kwargs.get("revision"))
+        loader.refuse_delta(kwargs.get("delta"))
         self.AUTO_MODEL_CLASS = loader
         super()._create_model(pretrained, peft=peft, **kwargs)
         del self.AUTO_MODEL_CLASS

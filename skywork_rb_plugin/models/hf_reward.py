@@ -115,6 +115,7 @@ class HFReward(HFBackend):
                 self.padded, self._probe, scoring, self._requested_attention, tokens_per_pack, compile, self.max_length
             )
         self.batch_sizes = self.padded.batch_sizes  # for the results file
+        logger.info("Rewards of %s are read by the head %s.", self._name, self.head_name())
         self._note_what_is_known()
 
     def _get_config(self, pretrained: str, **kwargs) -> None:

@@ -50,6 +50,8 @@ class Renderer:
         UserError: there is no template, or it refuses a plain conversation.
     """
 
+    # whether a conversation begins with one BOS, also where template and tokenizer both put one
+    one_bos = True
     # what to do about a template that refuses a conversation
     remedy = "give another chat_template=FILE in --model_args"
 
@@ -108,8 +110,8 @@ class Renderer:
         if not texts:
             return []
         bos, encoded = self.tokenizer.bos_token_id, self._tokenize(texts)
-        one_bos = [ids[1:] if bos is not None and ids[:2] == [bos, bos] else ids for ids in encoded]
-        return [self._ended(ids) for ids in one_bos]
+        doubled = [bos, bos] if self.one_bos and bos is not None else None
+        return [self._ended(ids[1:] if ids[:2] == doubled else ids) for ids in encoded]
 
     def _tokenize(self, texts: Sequence[str], **options) -> list[list[int]]:
         """What the tokenizer makes of texts.
@@ -153,6 +155,16 @@ class Renderer:
             (mark for mark in marks if mark >= start),
             [*types[:start], *types[lost + start :]],
         )
+
+
+class AsTokenized(Renderer):
+    """The template's text as the tokenizer takes it, with a second BOS where both put one.
+
+    For models whose cards and reference do so: GRM (allenai/reward-bench, rewardbench/models/grm.py, GRMPipeline) and
+    Athene (the pipeline of its card).
+    """
+
+    one_bos = False
 
 
 def _is_unicode(text: str) -> bool:

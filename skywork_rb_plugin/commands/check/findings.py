@@ -83,8 +83,8 @@ def _look_at_text(model: RewardLM, found: Findings) -> None:
             {"position": position, "token": _tokens(model, ids[position : position + 1])[0]} for position in reads
         ],
     }
-    # hf-dpo puts one before the template's, as the reference implementation does, and says so when it is loaded
-    if count > 1 + getattr(renderer, "adds_bos", False):
+    # hf-dpo puts one before the template's and some families keep the tokenizer's, as their reference implementations do
+    if count > 1 + getattr(renderer, "adds_bos", not renderer.one_bos):
         found.problems.append(
             f"found {count} BOS tokens at the start of a conversation, expected one: look at the chat template"
         )

@@ -5,10 +5,12 @@ from collections.abc import Callable, Sequence
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.heads.checkpoint import Checkpoint
 from skywork_rb_plugin.heads.families.layers import Layers, read_layers
-from skywork_rb_plugin.heads.families.value_heads import ValueHead
+from skywork_rb_plugin.heads.families.value_heads import ValueHead, has_any
 from skywork_rb_plugin.heads.head import only_value
 
 _EPSILON = 1e-8
+# beginnings of other families' heads
+_OTHERS = ("score.", "v_head.", "regression_head.")
 _SCORE_TYPES = ("reward", "cost", "critic")
 
 
@@ -32,7 +34,8 @@ class Beaver(ValueHead):
 
     def answers(self, checkpoint: Checkpoint) -> bool:
         """Whether it has this head or its class."""
-        return checkpoint.has("score_head.weight") or "LlamaForScore" in checkpoint.architectures
+        named = "LlamaForScore" in checkpoint.architectures and not has_any(checkpoint, *_OTHERS)
+        return checkpoint.has("score_head.weight") or named
 
     def layers(self, checkpoint: Checkpoint) -> Layers:
         """With a bias where the config says so."""

@@ -10,7 +10,10 @@ from skywork_rb_plugin.heads.head import Head
 # names of classification heads in transformers
 _HEADS = ("score.weight", "classifier.weight", "classifier.out_proj.weight")
 # beginnings of other families' heads in checkpoints that may call themselves classifiers, or lie beside an adapter
-_OTHERS = ("score.0.", "score.2.", "v_head.", "regression_layer.", "gating.logit_scale", "weights.fc.0.")
+_OTHERS = (
+    "score.0.", "score.2.", "v_head.", "regression_layer.", "regression_head.", "score_head.", "gating.logit_scale",
+    "weights.fc.0.",
+)  # fmt: skip
 
 
 class Classifier(Family):
@@ -48,8 +51,7 @@ class Classifier(Family):
 def may_classify(checkpoint: Checkpoint) -> bool:
     """Whether its architecture or its head is a sequence classifier's, or an adapter may bring one."""
     tokens = any("ForTokenClassification" in name for name in checkpoint.architectures)
-    openrlhf = checkpoint.setting("value_head_prefix") or "RewardModel" in checkpoint.architectures
-    if tokens or openrlhf or any(name.startswith(_OTHERS) for name in checkpoint.names):
+    if tokens or by_openrlhf(checkpoint) or any(name.startswith(_OTHERS) for name in checkpoint.names):
         return False
     return (
         checkpoint.adapter is not None
@@ -57,6 +59,13 @@ def may_classify(checkpoint: Checkpoint) -> bool:
         or any(checkpoint.has(head) for head in _HEADS)
         or (not checkpoint.names and not checkpoint.architectures)
     )
+
+
+def by_openrlhf(checkpoint: Checkpoint) -> bool:
+    """Whether OpenRLHF made the head; one that was trained on since, as transformers' own classifier, is that."""
+    named = checkpoint.setting("value_head_prefix") or "RewardModel" in checkpoint.architectures
+    since = is_classifier(checkpoint) and checkpoint.has("score.weight") and not checkpoint.setting("normalize_reward")
+    return bool(named) and not since
 
 
 def is_classifier(checkpoint: Checkpoint) -> bool:
@@ -81,7 +90,7 @@ def label_of(checkpoint: Checkpoint, config=None) -> int | None:
     index = names.get(str(wanted), wanted)
     if isinstance(index, str) and index.isdecimal():
         index = int(index)
-    if isinstance(index, bool) or index not in range(config.num_labels):
+    if type(index) is not int or index not in range(config.num_labels):
         asked = "" if wanted is None else f"found label={wanted}, but "
         raise UserError(
             f"{asked}{checkpoint.name} ({checkpoint.architecture}) has {checkpoint.labels}, expected a reward model with one, "

@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from skywork_rb_plugin.conversations import Message
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.heads.checkpoint import Checkpoint
+from skywork_rb_plugin.heads.families.classifier import by_openrlhf
 from skywork_rb_plugin.heads.families.layers import Layers, read_layers
-from skywork_rb_plugin.heads.families.value_heads import ValueHead
+from skywork_rb_plugin.heads.families.value_heads import ValueHead, has_any
 from skywork_rb_plugin.heads.head import only_value
 from skywork_rb_plugin.rendering.renderer import Renderer
 
@@ -30,8 +31,8 @@ class OpenRLHF(ValueHead):
 
     def answers(self, checkpoint: Checkpoint) -> bool:
         """Whether its config is OpenRLHF's."""
-        named = checkpoint.setting("value_head_prefix") or "RewardModel" in checkpoint.architectures
-        return bool(named) and not checkpoint.has(f"{_prefix(checkpoint)}.0.weight")
+        others = has_any(checkpoint, f"{_prefix(checkpoint)}.0.", "v_head.", "regression_head.", "score_head.")
+        return by_openrlhf(checkpoint) and not others
 
     def layers(self, checkpoint: Checkpoint) -> Layers:
         """One layer; new checkpoints have no bias."""

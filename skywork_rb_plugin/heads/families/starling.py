@@ -8,6 +8,7 @@ from skywork_rb_plugin.heads.families.classifier import is_classifier
 from skywork_rb_plugin.heads.families.value_heads import ValueHead, has_any
 from skywork_rb_plugin.heads.family import Loaded
 from skywork_rb_plugin.heads.pooling import before_first
+from skywork_rb_plugin.rendering.renderer import AsTokenized
 
 # the ids that their classes have as constants
 _STARLING_PAD, _ATHENE_CLS = 0, 128003
@@ -46,11 +47,12 @@ class Athene(ValueHead):
     # its class is not in the repository: seen in its card's code, and in allenai/reward-bench, pull request 234
     source = "the card of Nexusflow/Athene-RM-8B"
     layer = "v_head"
+    renderer = AsTokenized
 
     def answers(self, checkpoint: Checkpoint) -> bool:
         """Whether a checkpoint that calls itself a classifier has this head, which transformers' classifiers have not."""
         named = checkpoint.has("v_head.weight") and is_classifier(checkpoint)
-        return named and not has_any(checkpoint, "transformer.")
+        return named and not has_any(checkpoint, "transformer.") and checkpoint.setting("model_type") != "internlm2"
 
     def append(self, loaded: Loaded) -> tuple[int, ...]:
         """The CLS token."""

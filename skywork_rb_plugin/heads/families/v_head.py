@@ -30,7 +30,7 @@ class VHead(ValueHead):
     )
     dtype = torch.float32
     # under DeepSpeed ZeRO-3 the whole model is saved with its wrapper's prefix
-    key_mapping: ClassVar[dict[str, str]] = {r"^pretrained_model\.": ""}
+    key_mapping: ClassVar[dict[str, str]] = {r"^pretrained_model\.(?:model\.)?": ""}
 
     def answers(self, checkpoint: Checkpoint) -> bool:
         """Whether it has a v_head that no more special family reads."""

@@ -10,6 +10,7 @@ from skywork_rb_plugin.heads.families.layers import Layers, module, read_layers
 from skywork_rb_plugin.heads.family import Family, Loaded
 from skywork_rb_plugin.heads.head import Head, only_value
 from skywork_rb_plugin.heads.pooling import before_first
+from skywork_rb_plugin.rendering.renderer import AsTokenized
 
 
 class ValueHead(Family):
@@ -100,6 +101,7 @@ class Grm(ValueHead):
     )
     layer = "v_head.summary"
     biased = True
+    renderer = AsTokenized
 
     def answers(self, checkpoint: Checkpoint) -> bool:
         """Whether the config says how its value head is made."""
