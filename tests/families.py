@@ -59,13 +59,13 @@ def states(folder, sequences, key_mapping=None):
         return [model(torch.tensor([list(ids)]), use_cache=False).last_hidden_state[0] for ids in sequences]
 
 
-def token_ids(folder, messages=None, template=None):
-    """Token ids of conversations by the checkpoint's own tokenizer and template, with one BOS."""
+def token_ids(folder, messages=None, template=None, one_bos=True):
+    """Token ids of conversations by the checkpoint's own tokenizer and template, with one BOS or the tokenizer's too."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     texts = [
         tokenizer.apply_chat_template(one, tokenize=False, chat_template=template)
         for one in messages or conversations()
     ]
     encoded = [tokenizer(text)["input_ids"] for text in texts]
-    bos = tokenizer.bos_token_id
+    bos = tokenizer.bos_token_id if one_bos else None
     return [ids[1:] if bos is not None and ids[:2] == [bos, bos] else ids for ids in encoded]

@@ -129,9 +129,9 @@ def test_packaged_table_is_whole():
             "family: other\n    note: text",
             "Some/Other-RM: found note, expected only family, licence, settings",
         ),
-        ("{source: card, score", "{score", "Some/Tiny-RM, rewardbench: found no source"),
+        ("{source: card, score", "{score", "Some/Tiny-RM, preference_demo: found no source"),
         ("{source: card, system", "{source: cart, system", "settings: found source 'cart', expected one of card"),
-        ("score: 92.5", "score: high", "rewardbench: found ['high', 95.8, 90.8], expected scores in percent"),
+        ("score: 92.5", "score: high", "preference_demo: found ['high', 95.8, 90.8], expected scores in percent"),
         ("what: its card, ", "", "source card: found no what"),
         (
             "{max_length: 2048}",

@@ -33,7 +33,10 @@ def test_one_value_at_the_last_token(task_manager, tmp_path, caplog, family, arc
     """By the layers that the config or the names say."""
     folder, tensors = checkpoint(tmp_path / "model", head, family, architectures=[architecture], **config)
     attention = {"attn_implementation": "eager"} if family == "gemma2" else {}
-    check(folder, task_manager, tmp_path, caplog, last(folder, tensors, layer), name, **attention)
+    # GRM's card and reward-bench tokenize the template's text, BOS and all
+    ids = token_ids(folder, one_bos=name != "grm")
+    assert [one[1] == 0 for one in ids] == [name == "grm"] * len(ids)
+    check(folder, task_manager, tmp_path, caplog, last(folder, tensors, layer, ids), name, **attention)
 
 
 def test_a_value_head_computes_in_float32(tmp_path):

@@ -21,12 +21,12 @@ def test_openrlhf_reads_at_the_eos_that_ends_its_texts(tmp_path, end, becomes):
 
 
 def test_athene_reads_at_the_cls_that_it_appends(task_manager, tmp_path, caplog):
-    """Though its config calls it a classifier."""
+    """Though its config calls it a classifier; two BOS, as in its card's pipeline."""
     folder, tensors = checkpoint(
         tmp_path / "model", {"v_head.weight": (1, 32)}, architectures=["CustomAutoModelForSequenceClassification"],
         tokenizer=make_tokenizer(cls_token="<|system|>"),
     )  # fmt: skip
-    expected = last(folder, tensors, "v_head", [[*ids, 5] for ids in token_ids(folder)])
+    expected = last(folder, tensors, "v_head", [[*ids, 5] for ids in token_ids(folder, one_bos=False)])
     check(folder, task_manager, tmp_path, caplog, expected, "athene")
 
 
