@@ -170,7 +170,7 @@ def test_rlhflow(task_manager, tmp_path, name, tied):
     expected = []
     for question, response in texts():
         scores, messages = [], []
-        for step in [part.strip() for part in steps_of(response)] if name == "rlhflow-prm" else [response]:
+        for step in [part.strip() for part in response.split("\n\n")] if name == "rlhflow-prm" else [response]:
             content = step if messages else f"{question} {step}"
             messages += [{"role": "user", "content": content}, {"role": "assistant", "content": "+"}]
             ids = chat.apply_chat_template(messages, tokenize=True, return_dict=False)
