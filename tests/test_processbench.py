@@ -51,7 +51,7 @@ def copy(tmp_path, monkeypatch):
 class StepLM(ScriptedLM):
     """A process reward model whose score of a step is scripted."""
 
-    steps = "last"
+    steps, of_one_response = "last", True
 
 
 def evaluate(model, manager, tasks=("processbench",), **options):
