@@ -12,6 +12,7 @@ from tiny_checkpoints import decoder, write
 import skywork_rb_plugin as rb
 from skywork_rb_plugin import UserError
 from skywork_rb_plugin.models.hf_dpo import HFDPO
+from skywork_rb_plugin.models.score_cache import PolicyScores
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +81,25 @@ def test_a_score_that_is_no_number_ends_the_run_after_all_others(folders):
         with pytest.raises(UserError, match=r"task t, document 1, response 0: found score nan"):
             model.loglikelihood(requests([(user("One?"), ["yes", "no"]), (user("Two?"), ["Z Z", "no, never"])]))
         assert set(kept) == {"yes", "no", "no, never"}
+
+
+def test_half_a_character_is_one_line_with_a_cache_too(folders):
+    """The cache is asked before the tokenizer."""
+    policy, reference = folders
+    model = load(policy, ref_model=reference)
+    model.scorer.kept = PolicyScores({})
+    with pytest.raises(UserError, match=r"found half a character \(a lone surrogate\) in '.*yes .ud800"):
+        model.score([("One?", "yes \ud800")])
+
+
+def test_the_policy_by_another_path_is_no_reference(folders, tmp_path, monkeypatch):
+    """A link, and a relative path."""
+    policy, _ = folders
+    (tmp_path / "link").symlink_to(policy)
+    monkeypatch.chdir(policy)
+    for same in (str(tmp_path / "link"), "."):
+        with pytest.raises(UserError, match=r"found ref_model=.*, which is the policy itself"):
+            load(policy, ref_model=same)
 
 
 def test_other_tokens_are_refused_before_weights_are_loaded(folders, tmp_path):

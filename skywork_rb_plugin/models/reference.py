@@ -60,6 +60,8 @@ def name_of(model: object) -> str:
 def _same(policy: object, reference: object) -> bool:
     if isinstance(policy, torch.nn.Module) or isinstance(reference, torch.nn.Module):
         return policy is reference
+    if os.path.isdir(policy) and os.path.isdir(reference):
+        return os.path.samefile(policy, reference)
     return os.path.normpath(os.fspath(policy)) == os.path.normpath(os.fspath(reference))
 
 
