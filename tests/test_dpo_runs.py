@@ -145,6 +145,12 @@ def test_tokens_that_the_reference_does_not_know_are_refused(folders, tmp_path, 
     assert all(map(math.isfinite, model.score([("One?", "yes"), ("One?", "no")])))
     with pytest.raises(UserError, match=r"found token id 3\d\d, expected less than 320"):
         model.score([("One?", "yes <|new 58|>")])
+    # the reference has a row for it, which nothing trained
+    with pytest.raises(UserError, match=r"found the token '<\|new 0\|>' of .*policy \(id 291\) in a conversation"):
+        model.score([("One?", "yes <|new 0|>")])
+    # of what is cut neither model sees anything
+    short = load(policy, ref_model=reference, keep_both=both, max_length=40)
+    assert all(map(math.isfinite, short.score([("<|new 0|> One? " * 5, text) for text in ("yes " * 40, "no " * 40)])))
 
 
 def test_two_beginnings_are_told(folders, caplog):

@@ -67,14 +67,17 @@ def _same(policy: object, reference: object) -> bool:
 
 def check_vocabularies(
     own: transformers.PreTrainedTokenizerBase, other: transformers.PreTrainedTokenizerBase, policy: str, reference: str
-) -> None:
-    """Refuse a reference whose tokens have other ids; tokens added to one of the two, such as a pad token, don't matter.
+) -> frozenset[int]:
+    """Refuse a reference whose tokens have other ids; those added to one of the two, such as a pad token, may be unused.
 
     Args:
         own: the policy's tokenizer.
         other: the reference's.
         policy: the policy's name.
         reference: the reference's.
+
+    Returns:
+        The ids of tokens that only the policy has.
 
     Raises:
         UserError: says how many tokens differ, and names one.
@@ -92,6 +95,7 @@ def check_vocabularies(
             f"{theirs.get(token)}); expected a reference with the policy's tokenizer: ref_model=… in --model_args is the "
             "model that the policy was trained from"
         )
+    return frozenset(ours[token] for token in ours.keys() - theirs.keys())
 
 
 def fits_beside(policy: torch.nn.Module) -> bool:

@@ -67,6 +67,7 @@ class Renderer:
         # what is known once the model is loaded: token ids that its head wants at the end, and how many ids it knows
         self.append: tuple[int, ...] = ()
         self.vocabulary: int | None = None
+        self.refused: frozenset[int] = frozenset()  # ids of tokens that only one of two models knows
         self.template_date: str | None = None  # the date that the template put into every prompt, if it reads the clock
         self._reads_clock = self.render(_HELLO) != self.render(_HELLO, _STOPPED_CLOCK + self.template)
         self._note_date()
