@@ -69,6 +69,6 @@ def score_distinct(
     counts.tokens_truncated += sum(rendered.lost)
     if rendered.truncated:
         logger.warning(
-            "%d of %d conversations are longer than %d tokens and were cut from the left.",
-            rendered.truncated, len(rendered.texts), renderer.max_length,
+            "%d of %d conversations do not fit into %d tokens and were cut %s.",
+            rendered.truncated, len(rendered.texts), renderer.max_length, renderer.where_cut,
         )  # fmt: skip

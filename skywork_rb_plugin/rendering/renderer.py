@@ -52,6 +52,8 @@ class Renderer:
 
     # what to do about a template that refuses a conversation
     remedy = "give another chat_template=FILE in --model_args"
+    # what `cut` does, for the log
+    where_cut = "from the left"
 
     def __init__(
         self,
