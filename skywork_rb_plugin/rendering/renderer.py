@@ -147,8 +147,7 @@ class Renderer:
         lost = len(ids) - self.max_length
         if lost <= 0:
             return ids
-        firsts = [getattr(self.tokenizer, name, None) for name in ("bos_token_id", "cls_token_id")]
-        start = 1 if ids[0] in firsts else 0
+        start = self.kept(ids)
         marks = (mark - lost for mark in getattr(ids, "marks", ()))
         types = getattr(ids, "types", ())
         return TokenIds(
@@ -156,6 +155,10 @@ class Renderer:
             (mark for mark in marks if mark >= start),
             [*types[:start], *types[lost + start :]],
         )
+
+    def kept(self, ids: Sequence[int]) -> int:
+        """How many tokens at the beginning a cut leaves: a BOS or CLS."""
+        return int(ids[0] in [getattr(self.tokenizer, name, None) for name in ("bos_token_id", "cls_token_id")])
 
 
 def _is_unicode(text: str) -> bool:
