@@ -158,10 +158,7 @@ def test_an_adapter_against_its_base(folders, tmp_path):
     import peft
 
     torch.manual_seed(0)
-    vocabulary = len(
-        transformers.AutoTokenizer.from_pretrained(folders["llama"][0])
-    )  # to which the host resizes models
-    base = write(tmp_path / "base", *decoder("llama", lm_head=True, vocab_size=vocabulary))
+    base, _ = folders["llama"]
     config = peft.LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False)
     adapted = peft.get_peft_model(transformers.AutoModelForCausalLM.from_pretrained(base), config)
     adapted.save_pretrained(tmp_path / "adapter")
@@ -172,6 +169,22 @@ def test_an_adapter_against_its_base(folders, tmp_path):
     for both in (True, False):
         model = load(base, peft=str(tmp_path / "adapter"), ref_model=base, keep_both=both)
         assert model.score(PAIRS) == pytest.approx(expected, abs=SUM)
+
+
+def test_an_adapter_with_rows_of_its_own(folders, tmp_path):
+    """One that was trained with as many rows as the tokenizer has brings them, and the softmax runs over these."""
+    import peft
+
+    torch.manual_seed(0)
+    base, _ = folders["llama"]
+    model = transformers.AutoModelForCausalLM.from_pretrained(base)
+    model.resize_token_embeddings(len(tokenizer := transformers.AutoTokenizer.from_pretrained(base)))
+    adapted = peft.get_peft_model(model, peft.LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False))
+    adapted.save_pretrained(tmp_path / "adapter", save_embedding_layers=True)
+    adapted.merge_and_unload().save_pretrained(tmp_path / "merged")
+    tokenizer.save_pretrained(tmp_path / "merged")
+    found = load(base, peft=str(tmp_path / "adapter")).score(PAIRS)
+    assert found == pytest.approx(load(tmp_path / "merged").score(PAIRS), abs=1e-5)
 
 
 def test_the_shorter_length_of_the_two_holds(folders, tmp_path):

@@ -12,6 +12,7 @@ from tiny_checkpoints import decoder, write
 import skywork_rb_plugin as rb
 from skywork_rb_plugin import UserError
 from skywork_rb_plugin.models.hf_dpo import HFDPO
+from skywork_rb_plugin.models.score_cache import PolicyScores
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +83,25 @@ def test_a_score_that_is_no_number_ends_the_run_after_all_others(folders):
         assert set(kept) == {"yes", "no", "no, never"}
 
 
+def test_half_a_character_is_one_line_with_a_cache_too(folders):
+    """The cache is asked before the tokenizer."""
+    policy, reference = folders
+    model = load(policy, ref_model=reference)
+    model.scorer.kept = PolicyScores({})
+    with pytest.raises(UserError, match=r"found half a character \(a lone surrogate\) in '.*yes .ud800"):
+        model.score([("One?", "yes \ud800")])
+
+
+def test_the_policy_by_another_path_is_no_reference(folders, tmp_path, monkeypatch):
+    """A link, and a relative path."""
+    policy, _ = folders
+    (tmp_path / "link").symlink_to(policy)
+    monkeypatch.chdir(policy)
+    for same in (str(tmp_path / "link"), "."):
+        with pytest.raises(UserError, match=r"found ref_model=.*, which is the policy itself"):
+            load(policy, ref_model=same)
+
+
 def test_other_tokens_are_refused_before_weights_are_loaded(folders, tmp_path):
     """A token that one of the two has more, such as a pad token, is none of them."""
     policy, _ = folders
@@ -125,6 +145,12 @@ def test_tokens_that_the_reference_does_not_know_are_refused(folders, tmp_path, 
     assert all(map(math.isfinite, model.score([("One?", "yes"), ("One?", "no")])))
     with pytest.raises(UserError, match=r"found token id 3\d\d, expected less than 320"):
         model.score([("One?", "yes <|new 58|>")])
+    # the reference has a row for it, which nothing trained
+    with pytest.raises(UserError, match=r"found the token '<\|new 0\|>' of .*policy \(id 291\) in a conversation"):
+        model.score([("One?", "yes <|new 0|>")])
+    # of what is cut neither model sees anything
+    short = load(policy, ref_model=reference, keep_both=both, max_length=40)
+    assert all(map(math.isfinite, short.score([("<|new 0|> One? " * 5, text) for text in ("yes " * 40, "no " * 40)])))
 
 
 def test_two_beginnings_are_told(folders, caplog):

@@ -108,7 +108,7 @@ def test_long_pairs_are_cut_behind_the_first_token(tmp_path, caplog, kind, lengt
     with torch.no_grad():
         expected = model.model(**short).logits[0].tolist()
     assert found == pytest.approx(expected, abs=1e-5)
-    assert f"1 of 1 conversations are longer than {length} tokens and were cut from the left." in caplog.text
+    assert f"1 of 1 conversations do not fit into {length} tokens and were cut from the left." in caplog.text
 
 
 def test_more_than_the_model_has_room_for_is_refused(tmp_path):

@@ -146,7 +146,7 @@ def test_adapter_must_bring_the_head(tmp_path):
     """A PEFT adapter of a language model with a trained head scores; one without a head is refused."""
     import peft
 
-    base = make_model(tmp_path / "base", classifier=False, vocab_size=len(make_tokenizer()))
+    base = make_model(tmp_path / "base", classifier=False)
     torch.manual_seed(1)
     model = transformers.AutoModelForSequenceClassification.from_pretrained(base, num_labels=1)
     for task, name in (("SEQ_CLS", "with"), (None, "without")):

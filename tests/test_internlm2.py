@@ -83,7 +83,11 @@ def test_a_reward_token_that_is_there_is_not_put_twice(tmp_path):
             r"layers\.1\.attention\.wqkv\.weight of the shape \(60",
         ),
         ("v_head.weight", np.zeros((1, 30), "f"), r"has v_head\.weight of the shape \(1, 30\), expected \(1, 32\)"),
-        ("model.norm.weight", np.zeros(30, "f"), r"has norm\.weight of (the shape \(30,\)|another shape), expected \(32,\)"),
+        (
+            "model.norm.weight",
+            np.zeros(30, "f"),
+            r"has norm\.weight of (the shape \(30,\)|another shape), expected \(32,\)",
+        ),
     ],
 )
 def test_tensors_of_other_shapes_are_one_line(tmp_path, name, array, line):

@@ -104,6 +104,9 @@ def test_a_system_message_is_the_instruction_and_turns_are_written_down(tmp_path
         "<|user|><Instruct>: Be right.\n<Query>: user: A?\nassistant: B.\nuser: C?\n<Document>: D.<|end|><|assistant|>."
     )
 
+    text = renderer.render([{"role": "system", "content": "Be right."}, {"role": "assistant", "content": "D."}])
+    assert text.endswith("<|user|><Instruct>: Be right.\n<Query>: \n<Document>: D.<|end|><|assistant|>.")
+
 
 @needs_assets
 def test_the_question_is_qwen3_rerankers_own():

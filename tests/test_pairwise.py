@@ -62,6 +62,20 @@ def test_pairrm_is_the_reference(models, name, number):
         assert models[name].compare(*pair) == pytest.approx((logits[0] - logits[1]) / 2, abs=1e-5)
 
 
+def test_the_log_says_where_each_model_is_cut(models, caplog, monkeypatch):
+    """PairRM's prompt on the right, Better-PairRM's on the left, and one text from the left."""
+    caplog.set_level("WARNING", logger="lm_eval")
+    for name, line in (
+        ("pairrm", "shares of prompt and responses: the prompt from the right, each response likewise."),
+        ("better-pairrm", "shares of prompt and responses: the prompt from the left, each response from the right."),
+        ("pair-preference", "tokens and were cut from the left."),
+    ):
+        monkeypatch.setattr(models[name].renderer, "max_length", 100)
+        models[name].compare("What is two and two? " * 20, "Four.", "It is five.")
+        assert line in caplog.text
+        caplog.clear()
+
+
 @pytest.mark.parametrize("number", range(2))
 def test_pair_preference_is_the_reference(models, number):
     """Its tokens, and its mean probability as log-odds."""

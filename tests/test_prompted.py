@@ -88,7 +88,19 @@ def test_a_cut_takes_the_prompt_first(length):
     [whole], [ids] = some.encode(rendered.texts), rendered.encode([0])
     response = whole[whole.marks[0] :]
     assert len(ids) == length
-    assert ids[_start(ids) :] == response[-(length - 1) :]
+    assert ids[:2] == whole[:2] == (some.tokenizer.bos_token_id,) * 2
+    assert ids[_start(ids) :] == response[-(length - 2) :]
+
+
+@pytest.mark.parametrize(("adds_bos", "bos", "kept"), [(True, None, 1), (True, "<|bos|>", 1), (False, "<|bos|>", 0)])
+def test_what_was_put_before_the_text_stays(adds_bos, bos, kept):
+    """A BOS, or the EOS in its place; nothing of the text, which has none."""
+    some = renderer(TEMPLATE.replace("{{ bos_token }}", ""), length=8)
+    some.tokenizer.bos_token, some.adds_bos = bos, adds_bos
+    rendered = Rendered(some, some.render_all([conversation("a long question", "an answer of some length")]))
+    [whole], [ids] = some.encode(rendered.texts), rendered.encode([0])
+    assert ids == (*whole[:kept], *whole[len(whole) - 8 + kept :])
+    assert ids[_start(ids) :] == ids[max(kept, 1) :]
 
 
 def test_a_response_of_no_token_but_the_end():

@@ -37,7 +37,7 @@ def test_long_conversations_are_cut_on_the_left_and_counted(models, caplog):
     assert (cut[0], list(cut[1:]), len(cut)) == (model.tokenizer.bos_token_id, ids[-39:], 40)
     with torch.no_grad():
         assert found[0] == pytest.approx(model.model(torch.tensor([cut])).logits.item(), abs=1e-5)
-    assert "2 of 2 conversations are longer than 40 tokens and were cut from the left" in caplog.text
+    assert "2 of 2 conversations do not fit into 40 tokens and were cut from the left" in caplog.text
     info = model.get_model_info()["reward"]
     lost = sum(len(model.renderer.encode([whole.replace(TEXTS[0], text)])[0]) - 40 for text in TEXTS[:2])
     assert (info["conversations_truncated"], info["tokens_truncated"]) == (2, lost)

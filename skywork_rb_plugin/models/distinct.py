@@ -43,7 +43,8 @@ def score_distinct(
         same.setdefault(text, []).append(i)
     rendered = Rendered(renderer, list(same))
     if same:
-        logger.info("The first conversation as the model sees it: %r", rendered.texts[0][:1000])
+        [ids] = renderer.encode(rendered.texts[:1])
+        logger.info("The first conversation as the model sees it: %r", renderer.tokenizer.decode(list(ids))[:1000])
     progress = Progress(rendered.texts, hidden, delay)
     unanswered = set(rendered.texts)
     with progress, closing(scorer.run(rendered)) as stream:
@@ -69,6 +70,6 @@ def score_distinct(
     counts.tokens_truncated += sum(rendered.lost)
     if rendered.truncated:
         logger.warning(
-            "%d of %d conversations are longer than %d tokens and were cut from the left.",
-            rendered.truncated, len(rendered.texts), renderer.max_length,
+            "%d of %d conversations do not fit into %d tokens and were cut %s.",
+            rendered.truncated, len(rendered.texts), renderer.max_length, renderer.where_cut,
         )  # fmt: skip

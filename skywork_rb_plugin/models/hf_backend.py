@@ -18,6 +18,7 @@ from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.heads.loader import FamilyLoader
 from skywork_rb_plugin.host import HFLM
 from skywork_rb_plugin.models import checkpoints, processes
+from skywork_rb_plugin.models.adapters import KeepsRows
 from skywork_rb_plugin.models.options import (
     check_length,
     check_names,
@@ -157,7 +158,7 @@ class HFBackend(RewardLM, HFLM):
         kwargs.update(attention_for(self.config, kwargs.get("attn_implementation"), may_flash))
         loader = self.loader(peft, kwargs.get("revision"))
         loader.refuse_delta(kwargs.get("delta"))
-        self.AUTO_MODEL_CLASS = loader
+        self.AUTO_MODEL_CLASS = KeepsRows(loader, peft) if peft else loader
         super()._create_model(pretrained, peft=peft, **kwargs)
         del self.AUTO_MODEL_CLASS
         loader.check()

@@ -101,6 +101,7 @@ class HFDPO(HFBackend):
         )  # fmt: skip
         self._ref_model = os.fspath(ref_model) if isinstance(ref_model, os.PathLike) else ref_model
         self._ref_revision, self._ref_length, self._ref_vocabulary = ref_revision or "main", 0, 0
+        self._not_reference_s: frozenset[int] = frozenset()  # ids of tokens that only the policy has
         self._beta, self._shared = float(beta), shared
         self._reduction = "sum" if ref_model is not None else ref_free_type or "avg"
         self._scoring, self._reference, self._own_scorer = scoring, None, None
@@ -115,6 +116,7 @@ class HFDPO(HFBackend):
             length = min(self.max_length, self._ref_length or self.max_length)
             renderer = PromptedRenderer(self.tokenizer, chat_template, self.chat_template_args, length, self._name)
             renderer.adds_bos = self.add_bos_token is not False
+            renderer.refused = self._not_reference_s
             self.render_with(renderer, chat_template)
             renderer.vocabulary = min(renderer.vocabulary, self._ref_vocabulary or renderer.vocabulary)
             self._warn_of_two_beginnings()
@@ -177,7 +179,7 @@ class HFDPO(HFBackend):
                 name, type(error).__name__, " ".join(str(error).split())[:200],
             )  # fmt: skip
         else:
-            reference.check_vocabularies(self.tokenizer, tokenizer, self._name, name)
+            self._not_reference_s = reference.check_vocabularies(self.tokenizer, tokenizer, self._name, name)
 
     def _create_model(self, pretrained: str, **kwargs) -> None:
         self._create_again = functools.partial(self._create_model, pretrained, **kwargs)

@@ -60,19 +60,24 @@ def name_of(model: object) -> str:
 def _same(policy: object, reference: object) -> bool:
     if isinstance(policy, torch.nn.Module) or isinstance(reference, torch.nn.Module):
         return policy is reference
+    if os.path.isdir(policy) and os.path.isdir(reference):
+        return os.path.samefile(policy, reference)
     return os.path.normpath(os.fspath(policy)) == os.path.normpath(os.fspath(reference))
 
 
 def check_vocabularies(
     own: transformers.PreTrainedTokenizerBase, other: transformers.PreTrainedTokenizerBase, policy: str, reference: str
-) -> None:
-    """Refuse a reference whose tokens have other ids; tokens added to one of the two, such as a pad token, don't matter.
+) -> frozenset[int]:
+    """Refuse a reference whose tokens have other ids; those added to one of the two, such as a pad token, may be unused.
 
     Args:
         own: the policy's tokenizer.
         other: the reference's.
         policy: the policy's name.
         reference: the reference's.
+
+    Returns:
+        The ids of tokens that only the policy has.
 
     Raises:
         UserError: says how many tokens differ, and names one.
@@ -90,6 +95,7 @@ def check_vocabularies(
             f"{theirs.get(token)}); expected a reference with the policy's tokenizer: ref_model=… in --model_args is the "
             "model that the policy was trained from"
         )
+    return frozenset(ours[token] for token in ours.keys() - theirs.keys())
 
 
 def fits_beside(policy: torch.nn.Module) -> bool:

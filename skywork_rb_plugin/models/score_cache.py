@@ -99,7 +99,9 @@ class PolicyScores:
         self._database[self._key(text)] = (score, False)  # of an answer's shape, by which the file is known
 
     def _key(self, text: Prompted) -> str:
-        return f"{_POLICY}:{hashlib.sha256(f'{len(text.prompt)} {text}'.encode()).hexdigest()}"
+        # half a character is refused by the tokenizer, which knows the line for it
+        key = f"{len(text.prompt)} {text}".encode(errors="surrogatepass")
+        return f"{_POLICY}:{hashlib.sha256(key).hexdigest()}"
 
 
 def _path(database: MutableMapping | None) -> str:

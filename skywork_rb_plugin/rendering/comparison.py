@@ -46,6 +46,7 @@ class PairRMFormat(OwnFormat):
     """
 
     source, total = 1224, 2048
+    where_cut = "to the shares of prompt and responses: the prompt from the right, each response likewise"
     # earlier responses are the candidates' too, all with their numbers; the sentence is as they have it
     format = """
 {%- for message in messages[:-2] -%}
@@ -104,6 +105,7 @@ class BetterPairRMFormat(PairRMFormat):
     """
 
     source, candidate, total = 2030, 670, 3370
+    where_cut = "to the shares of prompt and responses: the prompt from the left, each response from the right"
     format = """
 {%- set names = {'user': 'USER: ', 'assistant': 'ASSISTANT: ', 'system': 'SYSTEM MESSAGE: '} -%}
 {%- set source -%}

@@ -77,10 +77,25 @@ class PromptedRenderer(Renderer):
         whole = self._tokenize(texts, add_special_tokens=False)
         return [self._marked(of_prompt[text.prompt], ids) for text, ids in zip(texts, whole, strict=True)]
 
-    def _marked(self, prompt: list[int], whole: list[int]) -> TokenIds:
-        start = len(prompt) - (whole[: len(prompt)] != prompt)
+    def cut(self, ids: TokenIds) -> TokenIds:
+        """At most `max_length` tokens, as `Renderer.cut`; where it took the response's beginning, what is left is marked."""
+        short, lost = super().cut(ids), len(ids) - self.max_length
+        return TokenIds(short, [max(ids.marks[0] - lost, self.kept(ids))]) if lost > 0 else ids
+
+    def kept(self, ids: Sequence[int]) -> int:
+        """How many tokens at the beginning a cut leaves: what was put before the text, and the text's own BOS."""
+        before = len(self._before)
+        return before + super().kept(ids[before:])
+
+    @property
+    def _before(self) -> list[int]:
+        """What is put before the text."""
         bos, eos = self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
         first = eos if bos is None else bos
-        before = [first] if self.adds_bos and first is not None else []
+        return [first] if self.adds_bos and first is not None else []
+
+    def _marked(self, prompt: list[int], whole: list[int]) -> TokenIds:
+        start = len(prompt) - (whole[: len(prompt)] != prompt)
+        eos, before = self.tokenizer.eos_token_id, self._before
         ids = [*before, *whole, *([] if eos is None else [eos])]
         return TokenIds(ids, [min(len(before) + start, len(ids) - 1)])

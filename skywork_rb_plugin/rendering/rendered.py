@@ -53,6 +53,13 @@ class Rendered:
                 f"found token id {highest}, expected less than {known}, which {self._renderer.name} knows: is tokenizer=… "
                 "another model's?"
             )
+        if refused := self._renderer.refused & set().union(*short):
+            token = self._renderer.tokenizer.convert_ids_to_tokens(min(refused))
+            raise UserError(
+                f"found the token {token!r} of {self._renderer.name} (id {min(refused)}) in a conversation, which the reference "
+                "does not know; expected tokens that both have: ref_model=… in --model_args is the model that the policy was "
+                "trained from"
+            )
         for i, before, after in zip(indices, whole, short, strict=True):
             self.tokens[i], self.lost[i] = len(after), len(before) - len(after)
         return short

@@ -54,6 +54,8 @@ class Renderer:
     one_bos = True
     # what to do about a template that refuses a conversation
     remedy = "give another chat_template=FILE in --model_args"
+    # what `cut` does, for the log
+    where_cut = "from the left"
 
     def __init__(
         self,
@@ -69,6 +71,7 @@ class Renderer:
         # what is known once the model is loaded: token ids that its head wants at the end, and how many ids it knows
         self.append: tuple[int, ...] = ()
         self.vocabulary: int | None = None
+        self.refused: frozenset[int] = frozenset()  # ids of tokens that only one of two models knows
         self.template_date: str | None = None  # the date that the template put into every prompt, if it reads the clock
         self._reads_clock = self.render(_HELLO) != self.render(_HELLO, _STOPPED_CLOCK + self.template)
         self._note_date()
@@ -146,8 +149,7 @@ class Renderer:
         lost = len(ids) - self.max_length
         if lost <= 0:
             return ids
-        firsts = [getattr(self.tokenizer, name, None) for name in ("bos_token_id", "cls_token_id")]
-        start = 1 if ids[0] in firsts else 0
+        start = self.kept(ids)
         marks = (mark - lost for mark in getattr(ids, "marks", ()))
         types = getattr(ids, "types", ())
         return TokenIds(
@@ -155,6 +157,10 @@ class Renderer:
             (mark for mark in marks if mark >= start),
             [*types[:start], *types[lost + start :]],
         )
+
+    def kept(self, ids: Sequence[int]) -> int:
+        """How many tokens at the beginning a cut leaves: a BOS or CLS."""
+        return int(ids[0] in [getattr(self.tokenizer, name, None) for name in ("bos_token_id", "cls_token_id")])
 
 
 class AsTokenized(Renderer):

@@ -230,8 +230,8 @@ _ONE = {
     "markers of the template": scored(("<|end|><|assistant|>", "<|bos|><|pad|>")),
     "Jinja": scored(("{{ 7 * 7 }}", "{% endfor %}")),
     "emoji": scored(("👩‍👩‍👧‍👦", "🏳️‍🌈")),
-    "a million characters": scored(("word " * 200_000, "yes"), "longer than 1024 tokens and were cut"),
-    "a thousand turns": scored(messages(*[_USER, _ANSWER] * 500), "longer than 1024 tokens and were cut"),
+    "a million characters": scored(("word " * 200_000, "yes"), "do not fit into 1024 tokens and were cut"),
+    "a thousand turns": scored(messages(*[_USER, _ANSWER] * 500), "do not fit into 1024 tokens and were cut"),
 }
 
 

@@ -157,7 +157,7 @@ def _asked(messages: Sequence[Message]) -> list[Message]:
     instruct = _INSTRUCT
     if prompt and prompt[0]["role"] == "system":
         instruct = prompt.pop(0)["content"]
-    query = "\n".join(f"{one['role']}: {one['content']}" for one in prompt) if len(prompt) > 1 else prompt[0]["content"]
+    query = "\n".join(one["content"] if len(prompt) == 1 else f"{one['role']}: {one['content']}" for one in prompt)
     return [
         {"role": "system", "content": _SYSTEM},
         {
