@@ -53,12 +53,12 @@ def encoded(model, prompt, first, second):
 
 
 @pytest.mark.parametrize("name", ["pairrm", "better-pairrm"])
-@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("number", range(4))
 def test_pairrm_is_the_reference(models, name, number):
     """Its tokens, with its cuts, and its logits: half the difference of both orders, so that its verdict is ours."""
     pair, (ids, logits) = REFERENCE["pairs"][number], REFERENCE[name][number]
     assert [digest(one) for one in encoded(models[name], *pair)] == ids
-    if number < 2:  # thousands of tokens take seconds
+    if number != 2:  # thousands of tokens take seconds
         assert models[name].compare(*pair) == pytest.approx((logits[0] - logits[1]) / 2, abs=1e-5)
 
 

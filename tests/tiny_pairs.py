@@ -65,18 +65,21 @@ def pairrm(folder, files=None):
     return write(folder, config, {**tensors, **(files or {})}, tokenizer)
 
 
-def steamshp(folder):
-    """A gated T5 with a head of its own, as SteamSHP-flan-t5."""
-    model = transformers.T5ForConditionalGeneration(transformers.T5Config(**FLAN))
-    config = {**FLAN, "model_type": "t5", "architectures": ["T5ForConditionalGeneration"], "torch_dtype": "float32"}
-    tied = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
-    tensors = {name: array for name, array in _tensors(model).items() if name not in tied}
+def steamshp(folder, tied=False):
+    """A gated T5 with a head of its own, as SteamSHP-flan-t5; or with its embeddings for one."""
+    settings = {**FLAN, "tie_word_embeddings": tied}
+    model = transformers.T5ForConditionalGeneration(transformers.T5Config(**settings))
+    config = {**settings, "model_type": "t5", "architectures": ["T5ForConditionalGeneration"], "torch_dtype": "float32"}
+    shared = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight", *["lm_head.weight"] * tied)
+    tensors = {name: array for name, array in _tensors(model).items() if name not in shared}
     return write(folder, config, tensors, pair_tokenizer(single="$A [SEP]", types=False))
 
 
-def pair_preference(folder, **config):
-    """A Llama language model with a chat template."""
-    return write(folder, *decoder("llama", lm_head=True, **config))
+def pair_preference(folder, family="llama", tied=False, **config):
+    """A language model with a chat template."""
+    config, tensors = decoder(family, lm_head=not tied, **{"tie_word_embeddings": tied, **config})
+    config["architectures"] = [config["architectures"][0].replace("Model", "ForCausalLM")]
+    return write(folder, config, tensors)
 
 
 def digest(ids):

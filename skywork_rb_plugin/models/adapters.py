@@ -27,10 +27,10 @@ class KeepsRows:
             UserError: it can't be loaded.
         """
         model = self._loader.from_pretrained(path, **kwargs)
-        model.resize_token_embeddings = functools.partial(self._resize, model)
+        model.resize_token_embeddings = functools.partial(self._resize, model, kwargs.get("revision"))
         return model
 
-    def _resize(self, model: transformers.PreTrainedModel, wanted: int) -> None:
+    def _resize(self, model: transformers.PreTrainedModel, revision: str | None, wanted: int) -> None:
         """As many rows as the adapter has, where it brings them itself; else no fewer than there are."""
         from peft import load_peft_weights
 
@@ -41,7 +41,7 @@ class KeepsRows:
         }
         brought = {
             name.removeprefix("base_model.model."): weight
-            for name, weight in load_peft_weights(self._adapter, device="cpu").items()
+            for name, weight in load_peft_weights(self._adapter, device="cpu", revision=revision).items()
         }
         rows = [len(brought[name]) for name in names & brought.keys()]
         if (count := max(rows or [wanted, len(layers[0])])) != len(layers[0]):

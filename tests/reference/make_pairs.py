@@ -6,10 +6,11 @@ SOURCES holds `reward-bench`, a checkout of ORIGIN. Run it in a venv of its own:
 transformers==4.51.3 pytest
 
 Writes pairs.json beside this file: versions; `pairs`, [conversation before the response, one response, another] of our own
-wording, the last of them longer than the models' lengths; and of each model, by its name, one value for each pair:
+wording, the third longer than the models' lengths and the last with a response that is; and of each model, by its name,
+one value for each pair:
 
     pairrm, better-pairrm   [input ids of both orders], [logits of both orders]; DebertaV2PairRM and `tokenize_conv_pair`
-    pair-preference         [input ids of both orders], the mean probability that SlicPairPMPipeline takes; without the last
+    pair-preference         [input ids of both orders], the mean probability that SlicPairPMPipeline takes; of the first two
     steamshp                [texts of both orders]; SHPPipeline reads no probability
 
 Ids are told by `digest`. Everything ran in float32 with eager attention on the checkpoints of tiny_pairs.py, pair by pair, without padding.
@@ -47,7 +48,10 @@ PAIRS = [
         "The quick brown fox",
     ),
     ([turn("user", "Tell me a story. " * 150)], "Once upon a time. " * 60, "No. " * 350),
+    ([turn("user", "Tell me a story.")], "Once upon a time. " * 60, "No."),
 ]
+# of these the models' lengths cut nothing
+SHORT = PAIRS[:2]
 
 
 def module(sources: pathlib.Path, name: str):
@@ -106,7 +110,7 @@ def by_pair_preference(sources: pathlib.Path, folder: str) -> list:
     ):
         pipeline = slic.SlicPairPMPipeline("", forward, own)
         found = []
-        for pair in PAIRS[:-1]:
+        for pair in SHORT:
             one, other = conversations(pair)
             pipeline([one], [other])
             found.append([seen[-2:], round(means[-1], 7)])

@@ -8,8 +8,10 @@ import transformers
 from skywork_rb_plugin.conversations import Message
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.heads.checkpoint import Checkpoint
+from skywork_rb_plugin.heads.families.classifier import is_classifier
 from skywork_rb_plugin.heads.family import Family, Loaded, linear
 from skywork_rb_plugin.heads.head import Head
+from skywork_rb_plugin.heads.naming import own_name
 from skywork_rb_plugin.rendering.renderer import Renderer
 
 # reward models that nothing but their name tells from a language model
@@ -39,7 +41,7 @@ class Nemotron(Family):
 
     def answers(self, checkpoint: Checkpoint) -> bool:
         """Only to a name: its config and tensors are a language model's."""
-        return checkpoint.adapter is None and checkpoint.name.rstrip("/").rpartition("/")[2] in _NAMES
+        return checkpoint.adapter is None and own_name(checkpoint) in _NAMES and not is_classifier(checkpoint)
 
     def head(self, loaded: Loaded) -> Head:
         """The only read is at the last token, whichever that is."""

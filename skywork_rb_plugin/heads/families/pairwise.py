@@ -8,8 +8,10 @@ import torch
 
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.heads.checkpoint import Checkpoint
+from skywork_rb_plugin.heads.families.lm_head import logits_of
 from skywork_rb_plugin.heads.family import Family, Loaded
 from skywork_rb_plugin.heads.head import Head
+from skywork_rb_plugin.heads.naming import own_name
 from skywork_rb_plugin.rendering.comparison import (
     BetterPairRMFormat,
     PairPreferenceFormat,
@@ -103,18 +105,12 @@ class _Letters(Family):
 
     compares = True
 
-    def letters(self, loaded: Loaded, positions: Callable[[Sequence[int]], Sequence[int]]) -> Head:
-        """The logit of A minus that of B, by their two rows of the vocabulary's head, read at these positions."""
-        rows, config = [loaded.token("A"), loaded.token("B")], loaded.inner.config
-        if config.tie_word_embeddings and not loaded.checkpoint.has("lm_head.weight"):
-            weight = loaded.inner.get_input_embeddings().weight.detach()
-        else:
-            weight = loaded.checkpoint.tensor("lm_head.weight")
-        weight, cap = loaded.place(weight[rows]), getattr(config, "final_logit_softcapping", None)
-
-        def logits(hidden: torch.Tensor) -> torch.Tensor:
-            return hidden @ weight.T if cap is None else cap * torch.tanh(hidden @ weight.T / cap)
-
+    def letters(
+        self,
+        logits: Callable[[torch.Tensor], torch.Tensor],
+        positions: Callable[[Sequence[int]], Sequence[int]],
+    ) -> Head:
+        """The logit of A minus that of B, of what makes both of hidden states, read at these positions."""
         return Head(self.name, positions, logits, lambda reads: reads[0][0] - reads[0][1])
 
     def log_odds(self, first: float, swapped: float) -> float:
@@ -129,6 +125,7 @@ class PairPreference(_Letters):
     models = "RLHFlow/pair-preference-model-LLaMA3-8B, by its name"
     source = "allenai/reward-bench, rewardbench/models/slicpairpm.py, SlicPairPMPipeline; the model's card"
     renderer = PairPreferenceFormat
+    auto_class = "AutoModelForCausalLM"
 
     def answers(self, checkpoint: Checkpoint) -> bool:
         """Whether it is a causal language model that is called so."""
@@ -136,7 +133,7 @@ class PairPreference(_Letters):
 
     def head(self, loaded: Loaded) -> Head:
         """Read at the last token."""
-        return self.letters(loaded, lambda ids: [len(ids) - 1])
+        return self.letters(logits_of(loaded, _tokens(loaded)), lambda ids: [len(ids) - 1])
 
 
 class SteamSHP(_Letters):
@@ -156,12 +153,30 @@ class SteamSHP(_Letters):
         return _is_called("steamshp", checkpoint) and "T5ForConditionalGeneration" in checkpoint.architectures
 
     def head(self, loaded: Loaded) -> Head:
-        """Read at the decoder's first token."""
-        return self.letters(loaded, lambda ids: [0])
+        """Read at the decoder's first token.
+
+        Where the vocabulary's head is the embedding, hidden states are scaled (transformers, modeling_t5.py,
+        T5ForConditionalGeneration.forward).
+
+        Raises:
+            UserError: the checkpoint lacks the rows of A and B.
+        """
+        config, name = loaded.inner.config, "lm_head.weight"
+        # transformers 5 calls all of them tied, and keeps what the config said under another name
+        tied = getattr(config, "scale_decoder_outputs", config.tie_word_embeddings)
+        own = loaded.checkpoint.has(name) or not tied
+        weight = loaded.checkpoint.tensor(name) if own else loaded.inner.get_input_embeddings().weight.detach()
+        rows, scale = loaded.place(weight[_tokens(loaded)]), config.d_model**-0.5 if tied else 1.0
+        return self.letters(lambda hidden: (hidden * scale) @ rows.T, lambda ids: [0])
+
+
+def _tokens(loaded: Loaded) -> list[int]:
+    """Of the two answers."""
+    return [loaded.token("A"), loaded.token("B")]
 
 
 def _is_called(name: str, checkpoint: Checkpoint) -> bool:
-    return name in str(checkpoint.name).lower()
+    return name in own_name(checkpoint).lower()
 
 
 def _is_better(checkpoint: Checkpoint) -> bool:
