@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
-from conftest import preference_task, write_rows
+from conftest import make_model, preference_task, write_rows
 from families import ROWS, run
 from lm_eval.api.instance import Instance
 from rewards import requests, user
@@ -248,3 +248,12 @@ def test_damaged_checkpoints_are_one_line(tmp_path, folders):
     )
     with pytest.raises(UserError, match=r"LLM-Blender's own loader .* pretrained=llm-blender/PairRM-hf"):
         load(blender.parent)
+
+
+def test_steamshp_is_a_t5(tmp_path):
+    """Asked for on another model, it is refused before that is loaded."""
+    folder = make_model(tmp_path / "lm", classifier=False)
+    with pytest.raises(
+        UserError, match=r"found .*lm \(LlamaForCausalLM\) with head=steamshp, expected a T5: stanfordnlp"
+    ):
+        rb.load(folder, model="hf-pairwise", head="steamshp", device="cpu")

@@ -152,6 +152,18 @@ class SteamSHP(_Letters):
         """Whether it is a T5 that is called so."""
         return _is_called("steamshp", checkpoint) and "T5ForConditionalGeneration" in checkpoint.architectures
 
+    def loading(self, checkpoint: Checkpoint) -> dict[str, object]:
+        """Nothing further.
+
+        Raises:
+            UserError: the checkpoint is no T5.
+        """
+        if not checkpoint.setting("is_encoder_decoder"):
+            raise UserError(
+                f"found {checkpoint.name} ({checkpoint.architecture}) with head=steamshp, expected a T5: {self.models}"
+            )
+        return {}
+
     def head(self, loaded: Loaded) -> Head:
         """Read at the decoder's first token.
 
