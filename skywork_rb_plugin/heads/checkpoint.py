@@ -82,6 +82,11 @@ class Checkpoint:
         """A value of the config that transformers may not know of."""
         return getattr(self.config, key, default)
 
+    @property
+    def revision(self) -> str:
+        """Of its files on the hub, and of its adapter's."""
+        return self._files.get("revision") or "main"
+
     # options
 
     def option(self, key: str) -> object:
@@ -203,10 +208,10 @@ class Checkpoint:
         }
         if in_adapter and self.adapter is not None:
             # the host takes the same revision for both
-            found = cached_file(self.adapter, name, revision=self._files.get("revision") or "main", **quietly)
+            found = cached_file(self.adapter, name, revision=self.revision, **quietly)
         if in_base and found is None and self.path is not None:
-            where = {key: self._files.get(key) or default for key, default in (("revision", "main"), ("subfolder", ""))}
-            found = cached_file(self.path, name, **where, **quietly)
+            subfolder = self._files.get("subfolder") or ""
+            found = cached_file(self.path, name, revision=self.revision, subfolder=subfolder, **quietly)
         return None if found is None else Path(found)
 
 

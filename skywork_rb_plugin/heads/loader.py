@@ -136,7 +136,8 @@ class FamilyLoader:
         from peft import load_peft_weights
 
         return {
-            key.removeprefix("base_model.model.") for key in load_peft_weights(self.checkpoint.adapter, device="cpu")
+            key.removeprefix("base_model.model.")
+            for key in load_peft_weights(self.checkpoint.adapter, device="cpu", revision=self.checkpoint.revision)
         }
 
 

@@ -5,13 +5,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from importlib.resources import files
-from pathlib import PurePath
 
 import yaml
 
 from skywork_rb_plugin.conversations import Message
+from skywork_rb_plugin.heads.naming import hub_name
 
-_SNAPSHOT = re.compile(r"models--([^/\\]+?)--([^/\\]+)")
 _COMMIT = re.compile(r"[0-9a-f]{7,40}")
 # settings that scores are published with
 _PUBLISHED_WITH = ("max_length", "dtype", "attention")
@@ -134,9 +133,7 @@ def find(names: Iterable[str], revision: str | None = None) -> KnownModel | None
         return None
     table = {name.casefold(): model for name, model in known_models().items()}
     for name in names:
-        cached = _SNAPSHOT.search(name)
-        hub_name = "/".join(cached.groups() if cached else PurePath(name).parts[-2:])
-        if found := table.get(hub_name.casefold()):
+        if found := table.get(hub_name(name).casefold()):
             return found
     return None
 
