@@ -12,11 +12,12 @@ CORE_TESTS = $(addprefix tests/test_,cache_file.py checkpoint.py choice.py comin
 demo: $(VENV)/installed  ## score the packaged demo model on the packaged pairs; needs no network after the install
 	HF_HUB_OFFLINE=1 $(BIN)/lm_eval run --model hf-reward --model_args pretrained=demo --tasks preference_demo
 
+# two processes with a thread each: more threads only wait for each other on models this small
 test: $(VENV)/installed-test $(VENV)/installed-trl  ## run the tests
-	$(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 test-lowest: $(LOWEST)/installed  ## run the core tests on the lowest versions that pyproject.toml declares
-	$(LOWEST)/bin/python -m pytest -n 2 $(CORE_TESTS)
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n 2 $(CORE_TESTS)
 
 lint: $(VENV)/installed-test  ## check style, and what imports what
 	$(BIN)/ruff check .
