@@ -93,7 +93,7 @@ class FamilyLoader:
             UserError: the checkpoint is no reward model of this family.
         """
         name, adapter = self.checkpoint.name, self.checkpoint.adapter
-        if missing := sorted(self.missing - self._in_adapter()):
+        if self.missing and (missing := sorted(self.missing - self._in_adapter())):
             shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
             where = f"{name} and its adapter {adapter}" if adapter else name
             beside = (
