@@ -121,7 +121,6 @@ class VLLMReward(RewardLM):
         )
         self.renderer.vocabulary, self.renderer.append = config.get_text_config().vocab_size, found.head.append
         probe = tried(self.renderer, PROBES, chat_template)
-        self._head_dtype = str(head_dtype)
         engine = self._start(found.task, {"head_dtype": head_dtype, **found.config, **self._overrides}, remote)
         self.scorer = EngineScorer(engine, found.head, found.task == "token_classify")
         rewards = [score for scored in self.scorer.run(probe) for score in scored.scores]
@@ -234,8 +233,8 @@ class VLLMReward(RewardLM):
             "engine": settings["engine"],
             "engine options": str(deciding(self._engine_options)),
             "head": self.head_name(),
-            "head dtype": self._head_dtype,
-            "dtype": self._dtype,
+            "head dtype": settings["head_dtype"],
+            "dtype": settings["dtype"],
             "tokenizer": f"{name}, {checkpoints.revision_of(name, None)}, {len(read)} tokens, BOS {self._bos}",
             "config": checkpoints.config_hash(self.checkpoint.config),
             "pad rule": self._pad_rule,
@@ -243,13 +242,7 @@ class VLLMReward(RewardLM):
 
     def reward_info(self) -> dict[str, object]:
         """For the results file."""
-        return {
-            "checkpoint": self._state(),
-            "head": self.head_name(),
-            "dtype": self._dtype,
-            "head_dtype": self._head_dtype,
-            "pad_rule": self._pad_rule,
-        }
+        return {"checkpoint": self._state(), "head": self.head_name(), "pad_rule": self._pad_rule}
 
     def get_model_info(self) -> dict:
         """With what the host has of its own models."""

@@ -62,11 +62,13 @@ class VLLMEngine:
 
     def settings(self) -> dict[str, object]:
         """How it computes, for the results file."""
-        parallel, cache = self.config.parallel_config, self.config.cache_config
+        model, parallel, cache = self.config.model_config, self.config.parallel_config, self.config.cache_config
         return {
             "engine": f"vLLM {vllm.__version__}",
             "device": self.config.device_config.device_type,
-            "compiled": not self.config.model_config.enforce_eager,
+            "dtype": str(model.dtype).removeprefix("torch."),
+            "head_dtype": str(model.head_dtype).removeprefix("torch."),
+            "compiled": not model.enforce_eager,
             "prefix_caching": bool(cache.enable_prefix_caching),
             "block_size": cache.block_size,
             "tensor_parallel_size": parallel.tensor_parallel_size,
