@@ -28,8 +28,9 @@ from skywork_rb_plugin.models.options import (
     plain,
     shown,
 )
+from skywork_rb_plugin.models.reading import tried
 from skywork_rb_plugin.models.reward_lm import RewardLM
-from skywork_rb_plugin.rendering.rendered import PROBES, Rendered
+from skywork_rb_plugin.rendering.rendered import PROBES
 from skywork_rb_plugin.rendering.renderer import Renderer
 from skywork_rb_plugin.scoring.attention import OURS, attention_for
 
@@ -172,23 +173,7 @@ class HFBackend(RewardLM, HFLM):
         """
         self.renderer = renderer
         renderer.vocabulary = getattr(self.model.get_input_embeddings(), "num_embeddings", None)
-        self._probe = Rendered(renderer, renderer.render_all(self.probes))
-        one, other, *_ = self._probe.texts
-        if one == other:
-            raise UserError(
-                f"the chat template of {self._name} gives two conversations that differ in their response the same text "
-                f"{one[:80]!r}, expected one that shows the response; check chat_template={chat_template} in --model_args"
-            )
-        if len({tuple(ids) for ids in self._probe.encode([0, 1])}) == 1:
-            raise UserError(
-                f"found max_length={renderer.max_length}, which cuts two different responses to the same tokens; expected more"
-            )
-        if date := renderer.template_date:
-            logger.warning(
-                "The chat template of %s puts today's date (%s) into every prompt, so scores depend on the day; fix it "
-                'with --model_args \'{"chat_template_args": {"date_string": "…"}}\' if the template takes one.',
-                self._name, date,
-            )  # fmt: skip
+        self._probe = tried(renderer, self.probes, chat_template)
 
     # ranks: HFLM sets them only with several GPUs, and to the index within one node
 
