@@ -19,6 +19,7 @@ MODELS = {
     "hf-reward": "skywork_rb_plugin.models.hf_reward:HFReward",
     "hf-dpo": "skywork_rb_plugin.models.hf_dpo:HFDPO",
     "hf-pairwise": "skywork_rb_plugin.models.hf_pairwise:HFPairwise",
+    "api-reward": "skywork_rb_plugin.models.api_reward:APIReward",
 }
 
 _PACKAGE = Path(__file__).resolve().parent
