@@ -24,6 +24,10 @@ COMMANDS = {
         "skywork_rb_plugin.commands.overlap.command:main",
         "report n-grams that a training set shares with evaluation prompts",
     ),
+    "report": (
+        "skywork_rb_plugin.commands.report.command:main",
+        "write a page about one run or many: scores, margins, comparisons, the hardest rows",
+    ),
 }
 
 
