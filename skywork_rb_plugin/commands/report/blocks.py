@@ -46,7 +46,7 @@ class Text:
         notes: of each run about it, such as its reward.
         text: cut.
         left_out: how many characters were.
-        kind: `good` or `bad` for responses that should win or lose.
+        kind: `good` or `bad` for responses that should win or lose, `step` for one of several that follow each other.
     """
 
     label: str
@@ -63,6 +63,7 @@ class Reading:
     Attributes:
         title: its task and its place there.
         verdicts: of each run, in words.
+        start: the first words of what was asked.
         prompt, texts: what was asked, and the responses.
         place: where it stands in full.
         unsafe: whether to warn first.
@@ -70,15 +71,11 @@ class Reading:
 
     title: str
     verdicts: Sequence[str]
+    start: str
     prompt: Text
     texts: Sequence[Text]
     place: str
     unsafe: bool
-
-    @property
-    def start(self) -> str:
-        """The prompt's first words, without the names of the speakers of a conversation of one turn."""
-        return self.prompt.text.removeprefix("User: ").strip().removesuffix("Assistant:")[:140]
 
 
 @dataclass(frozen=True)

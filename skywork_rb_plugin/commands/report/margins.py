@@ -151,7 +151,7 @@ def _lean(one: Logged) -> str:
     longer, shorter = (percent(value, 1) or "none" for value in (numbers.if_longer, numbers.if_shorter))
     return (
         f"{one.run.name} is right in {longer} % of rows where the preferred response is longer and in {shorter} % where it is "
-        f"shorter; preferring the longest would be right in {percent(numbers.by_length, 1)} % of all"
+        f"shorter, {percent(numbers.right, 1)} % of all; the longest is right in {percent(numbers.by_length, 1)} %"
     )
 
 

@@ -11,7 +11,7 @@ from skywork_rb_plugin.commands.report.made import made_part
 from skywork_rb_plugin.commands.report.margins import Logged, calibration_part, lengths_part, margins_part
 from skywork_rb_plugin.commands.report.paired import agreement_part, comparable, paired_part
 from skywork_rb_plugin.commands.report.readings import Readings
-from skywork_rb_plugin.commands.report.scores import scored, scores_part
+from skywork_rb_plugin.commands.report.scores import benchmark_title, scored, scores_part
 from skywork_rb_plugin.report.results import Run
 from skywork_rb_plugin.report.sections import sections
 from skywork_rb_plugin.report.texts import in_a_line, shown
@@ -69,7 +69,7 @@ def page(runs: Sequence[Run], title: str | None, most: int) -> tuple[str, int]:
 
 def title_of(runs: Sequence[Run]) -> str:
     """Benchmarks and models."""
-    tops = [scores[0].label for scores in scored(runs).values()] or runs[0].tasks
+    tops = [benchmark_title(scores) for scores in scored(runs).values()] or runs[0].tasks
     return f"{listed(tops, 3)}: {listed([run.name for run in runs], 3)}"
 
 

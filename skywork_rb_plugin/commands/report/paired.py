@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import combinations
+from math import isfinite
 
 from markupsafe import Markup
 
@@ -59,8 +60,8 @@ def paired_part(comparisons: Sequence[Comparison], reasons: Sequence[str]) -> Pa
     if comparisons:
         words.append(
             f"Each model against {comparisons[0].first.name}, on the same rows: the difference of scores with its 95 % interval, "
-            f"and how likely one so large would be if the models were equally good. {tests} tests are shown, so “p, Holm” is "
-            "adjusted for them (Holm 1979): judge by it. Counts are of rows, right by both, by one or by neither."
+            "and how likely one so large would be if the models were equally good. “p, Holm” is adjusted for the number of tests "
+            f"on this page, {tests} (Holm 1979): judge by it. Counts are of rows, right by both, by one or by neither."
         )
         words.append(f"Methods: {'; '.join(METHODS[method] for method in METHODS if method in methods)}.")
     tables = [table for place, one in enumerate(comparisons) for table in _tables(one, place)]
@@ -95,7 +96,11 @@ def _tables(one: Comparison, place: int) -> list[Table]:
 def _cells(one: Difference) -> list[str]:
     write = percent if _in_percent(one) else number
     test = one.test
-    interval = "not known" if test is None else f"{signed(write(test.low))} to {signed(write(test.high))}"
+    interval = (
+        "not known"
+        if test is None or not isfinite(test.low + test.high)
+        else f"{signed(write(test.low))} to {signed(write(test.high))}"
+    )
     values = [line.value for line in (one.first, one.second)]
     difference = "" if None in values else signed(write(values[1] - values[0]))
     counts = [f"{number:,}" for number in (one.both, one.only_first, one.only_second, one.neither)]
@@ -109,7 +114,11 @@ def _figures(comparisons: Sequence[Comparison]) -> list[Exhibit]:
     labels = list(dict.fromkeys(_label(d) for one in comparisons for d in one.differences if d.first.depth <= 1))
     series, told = [], []
     for place, one in enumerate(comparisons, start=1):
-        found = {_label(d): d.test for d in one.differences if d.first.depth <= 1 and d.test and _in_percent(d)}
+        found = {
+            _label(d): d.test
+            for d in one.differences
+            if d.first.depth <= 1 and d.test and isfinite(d.test.low + d.test.high) and _in_percent(d)
+        }
         points = [
             (100 * found[label].difference, 100 * found[label].low, 100 * found[label].high) if label in found else None
             for label in labels

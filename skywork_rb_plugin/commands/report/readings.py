@@ -47,7 +47,7 @@ class Readings:
         several = len(self._runs) > 1
         title = "Hardest rows: no model is right" if several else "Hardest rows"
         told = f"{count(len(self._wrong), 'row')} of {self._asked:,} {'no model' if several else 'the model'} has right"
-        words = [f"{told}{self._shown(len(self._wrong))}. {_ORDER}" if self._wrong else f"{told}."]
+        words = [f"{told}{self._shown(len(self._wrong))}. {self._order()}" if self._wrong else f"{told}."]
         return Part("hardest", title, words, readings=self._readings(self._wrong))
 
     def only_part(self) -> Part | None:
@@ -66,8 +66,17 @@ class Readings:
             for place, (run, some) in enumerate(zip(self._runs, self._only, strict=True), start=1)
             if some
         ]
-        words = ["Of rows that two models or more were asked about.", *([_ORDER] if parts and self._most else [])]
+        words = [
+            "Of rows that two models or more were asked about.",
+            *([self._order()] if parts and self._most else []),
+        ]
         return Part("only", "Right by one model only", words, [table], parts=parts)
+
+    def _order(self) -> str:
+        by_margin = any(
+            one.hardness is not None for one in [*self._wrong, *(one for some in self._only for one in some)]
+        )
+        return f"{_BY_MARGIN if by_margin else 'In the order of the data.'} {_AS_THEY_ARE}"
 
     def _shown(self, there: int) -> str:
         if there <= self._most:
@@ -99,6 +108,7 @@ class Readings:
         return Reading(
             title=f"{one.task}, row {row.doc_id}",
             verdicts=[f"{self._runs[place].name}: {_verdict(row)}" for place, row in one.rows.items()],
+            start=_start(doc, prompt),
             prompt=self._text("prompt", prompt),
             texts=list(self._texts(one, sample, responses)),
             place=f"{row.file.name}, doc_id {row.doc_id}",
@@ -119,7 +129,7 @@ class Readings:
             for place, (before, text) in enumerate(pairwise(["", *responses])):
                 step = "first wrong step" if place == note["label"] else "step"
                 scores = self._notes(one, lambda row, place=place: f"score {number(row.note['scores'][place])}")
-                yield self._text(f"{step} {place + 1}", text.removeprefix(before).strip("\n"), scores)
+                yield self._text(f"{step} {place + 1}", text.removeprefix(before).strip("\n"), scores, "step")
         elif "verdicts" in note:
             for place in range(len(note["verdicts"])):
                 for run, row in one.rows.items():
@@ -137,10 +147,16 @@ class Readings:
         return [f"{self._runs[place].name}: {note(row)}" for place, row in one.rows.items()]
 
 
-_ORDER = (
-    "Worst margins first: the mean over models of a margin divided by the median of the model's margins without their signs. "
-    "Texts are data, shown as they are; control characters as ⟨U+0000⟩."
-)
+_BY_MARGIN = "Worst margins first: the mean over models of a margin divided by the median of the model's margins without their signs."
+_AS_THEY_ARE = "Texts are data, shown as they are; control characters as ⟨U+0000⟩."
+
+
+def _start(doc: Mapping[str, Any], prompt: str) -> str:
+    """The first words of the question: of the row's own where the prompt has more around it, as a judge's does."""
+    own = doc.get("prompt")
+    if isinstance(own, str) and own in prompt:
+        prompt = own
+    return prompt.removeprefix("User: ").strip().removesuffix("Assistant:")[:140]
 
 
 def _first(one: Answered) -> Row:

@@ -50,11 +50,11 @@ class Scored:
 
 
 def scored(runs: Sequence[Run]) -> dict[str, list[Scored]]:
-    """Each benchmark's scores, in the order of the first run that has each; a task of no group is a benchmark."""
+    """Each benchmark's scores, in the order of the first run that has each; tasks of no group stand together, under ""."""
     found: dict[str, dict[tuple, Scored]] = {}
     for place, run in enumerate(runs):
         for line in lines_of(run):
-            benchmark = (*line.path, line.name)[0]
+            benchmark = line.path[0] if line.path else "" if line.is_task else line.name
             label = section_name(benchmark, line.name) if line.title == line.name else line.title
             one = found.setdefault(benchmark, {}).setdefault(
                 (line.name, line.metric, line.filter), Scored(benchmark, label or line.name, {}, line.depth)
@@ -78,20 +78,28 @@ def scores_part(runs: Sequence[Run]) -> Part | None:
 def _benchmark(name: str, runs: Sequence[Run], scores: Sequence[Scored]) -> Part:
     top = scores[0]
     benchmark = top.benchmark
+    title = benchmark_title(scores)
     published = [
         (place, own) for place, run in enumerate(runs) if place in top.lines and (own := own_standing(run, benchmark))
     ]
     sections = [score for score in scores if score.depth <= 1]
     words = [words for words in (_of_part(runs, scores), _sources(runs, published)) if words]
-    tables = [_table(f"{top.label}: {_metrics(scores)}", runs, sections, published)]
-    exhibits = _figure(f"{name}-sections", "Scores by section", runs, sections, published)
+    tables = [_table(f"{title}: {_metrics(scores)}", runs, sections, published)]
+    exhibits = _figure(
+        f"{name}-sections", "Scores by section" if len(sections) > 1 else "Score", runs, sections, published
+    )
     if len(sections) < len(scores):
-        tables.append(_table(f"{top.label}: all scores", runs, scores, published, f"all {count(len(scores), 'score')}"))
+        tables.append(_table(f"{title}: all scores", runs, scores, published, f"all {count(len(scores), 'score')}"))
         for place, (section, inside) in enumerate(_by_section(scores).items(), start=1):
             exhibits += _figure(f"{name}-{place}", f"Scores within {section}", runs, inside, [])
     if placed := _standings(runs, top):
         tables.append(placed)
-    return Part(name, top.label, words, tables, exhibits)
+    return Part(name, title, words, tables, exhibits)
+
+
+def benchmark_title(scores: Sequence[Scored]) -> str:
+    """A benchmark's title."""
+    return scores[0].label if scores[0].benchmark or len(scores) == 1 else "Tasks"
 
 
 def _by_section(scores: Sequence[Scored]) -> dict[str, list[Scored]]:
@@ -105,6 +113,11 @@ def _by_section(scores: Sequence[Scored]) -> dict[str, list[Scored]]:
     return found
 
 
+def _places(scores: Sequence[Scored]) -> list[int]:
+    """Of the runs that have any of them."""
+    return sorted({place for score in scores for place in score.lines})
+
+
 def _metrics(scores: Sequence[Scored]) -> str:
     return listed(list(dict.fromkeys(score.first.metric for score in scores)))
 
@@ -112,8 +125,9 @@ def _metrics(scores: Sequence[Scored]) -> str:
 def _of_part(runs: Sequence[Run], scores: Sequence[Scored]) -> str:
     """That scores are of a part of the data, where they are."""
     limited = []
-    for place, line in scores[0].lines.items():
-        sizes = [runs[place].data.get("n-samples", {}).get(task) or {} for task in line.shares or ()]
+    for place in _places(scores):
+        tasks = [score.lines[place].name for score in scores if place in score.lines and score.lines[place].is_task]
+        sizes = [runs[place].data.get("n-samples", {}).get(task) or {} for task in tasks]
         used, there = (sum(size.get(key) or 0 for size in sizes) for key in ("effective", "original"))
         if used < there:
             limited.append(f"{runs[place].name} ({used:,} of {there:,})")
@@ -141,7 +155,7 @@ def _table(
     published: Sequence[tuple[int, Standing]],
     folded: str | None = None,
 ) -> Table:
-    places = sorted({place for score in scores for place in score.lines})
+    places = _places(scores)
     head = ["", "metric", "rows", *(runs[place].name for place in places)]
     head += [f"{runs[place].name}, as published" for place, _ in published]
     rows = []
@@ -184,7 +198,8 @@ def _figure(
         if any(points):
             series.append(plots.Series(run.name, place, points))
     values = [value for one in series for point in one.points if point for value in point]
-    if not values or not plots.drawable(values) or len({score.first.metric for score in scores}) > 1:
+    intervals = ", with 95 % intervals" if any(p and p[1] < p[2] for one in series for p in one.points) else ""
+    if len(values) < 6 or not plots.drawable(values) or len({score.first.metric for score in scores}) > 1:
         return []
     if in_percent:
         for place, own in published:
@@ -197,7 +212,7 @@ def _figure(
     told, shortly = (_in_words(labels, series, sign, most) for most in (10, 2))
     text = plots.Text(name, title, told)
     svg = Markup(plots.dots(text, labels, series, f"{metric}, %" if in_percent else metric))
-    return [Exhibit(svg, f"{title}: {metric}{' in percent' if in_percent else ''}, with 95 % intervals. {shortly}")]
+    return [Exhibit(svg, f"{title}: {metric}{' in percent' if in_percent else ''}{intervals}. {shortly}")]
 
 
 def _point(line: Line | None, times: float) -> tuple[float, float, float] | None:
