@@ -7,7 +7,7 @@ LOWEST = $(VENV)/lowest
 CORE_TESTS = $(addprefix tests/test_,cache_file.py checkpoint.py choice.py coming_run.py conversations.py data.py discovery.py gates.py groups.py heads.py hf_reward.py internlm2.py \
 	lm_head.py masks.py no_reward_model.py plugins.py policy.py process_heads.py python.py rendering.py score_cache.py scorer.py scoring.py tasks.py value_files.py value_heads.py)
 
-.PHONY: demo test test-lowest lint docs wheel clean
+.PHONY: demo test test-browser test-lowest lint docs wheel clean
 
 demo: $(VENV)/installed  ## score the packaged demo model on the packaged pairs; needs no network after the install
 	HF_HUB_OFFLINE=1 $(BIN)/lm_eval run --model hf-reward --model_args pretrained=demo --tasks preference_demo
@@ -15,6 +15,9 @@ demo: $(VENV)/installed  ## score the packaged demo model on the packaged pairs;
 # two processes with a thread each: more threads only wait for each other on models this small
 test: $(VENV)/installed-test $(VENV)/installed-trl  ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+test-browser: $(VENV)/installed-test $(VENV)/installed-browser  ## look at the report in a headless Chromium; SKYWORK_RB_CHROMIUM names one
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_report_page.py
 
 test-lowest: $(LOWEST)/installed  ## run the core tests on the lowest versions that pyproject.toml declares
 	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n 2 $(CORE_TESTS)

@@ -43,18 +43,30 @@ def _result(run: Run, line: Line) -> EvalResult:
     task = next(iter(line.shares or ()), None) or next(iter(run.tasks))
     config = run.data["configs"].get(task, {})
     kwargs = config.get("dataset_kwargs") or {}
+    titles = [in_a_line(title) for title in (*_titles(run, line), line.title)]
+    named = [
+        line.metric,
+        *([line.filter] if line.filter != "none" else []),
+        *(["part of the rows"] if _is_part(run) else []),
+    ]
     return EvalResult(
         task_type="text-classification",
         task_name="Preference evaluation",
         dataset_type=in_a_line(str(config.get("dataset_path") or line.name)),
-        dataset_name=in_a_line(" / ".join([*_titles(run, line), line.title])),
+        dataset_name=titles[0],
         dataset_config=config.get("dataset_name"),
         dataset_split=config.get("test_split"),
         dataset_revision=kwargs.get("revision"),
         metric_type=line.metric,
-        metric_name=line.metric if line.filter == "none" else f"{line.metric}, {line.filter}",
+        # sections are told apart here: the hub joins scores of one data set
+        metric_name=f"{' / '.join(titles)}: {', '.join(named)}",
         metric_value=line.value,
     )
+
+
+def _is_part(run: Run) -> bool:
+    sizes = (run.data.get("n-samples") or {}).values()
+    return any((size.get("effective") or 0) < (size.get("original") or 0) for size in sizes)
 
 
 def _titles(run: Run, line: Line) -> list[str]:
@@ -73,5 +85,5 @@ def _table(table: Table) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text that Markdown shows as it is."""
-    return re.sub(r"([\\`*_{}\[\]<>()#+!|~&$])", r"\\\1", in_a_line(text))
+    """Text that Markdown shows as it is, and makes no link of."""
+    return re.sub(r"([\\`*_{}\[\]<>()#+!|~&$:@]|(?<=www)\.)", r"\\\1", in_a_line(text))

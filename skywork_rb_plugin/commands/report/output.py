@@ -21,19 +21,24 @@ def check_output(option: str, file: str, mark: str) -> None:
     """
     path = Path(file)
     try:
-        if path.is_dir() or not path.parent.is_dir():
-            found = "a folder" if path.is_dir() else f"no folder {path.parent}"
-            raise UserError(f"{option} {file}: found {found}, expected the name of a file in a folder that exists")
-        if not os.access(path.parent, os.W_OK):
-            raise UserError(f"{option} {file}: found no permission to write in {path.parent}, expected another folder")
-        # of what is no plain file, such as /dev/stdout, nothing is lost
-        lost = path.is_file() and path.stat().st_size and mark not in path.read_text(encoding="utf-8", errors="replace")
+        found = _in_the_way(path, mark)
+    # a name with a NUL is a ValueError
     except (OSError, ValueError) as error:
         raise _not_written(option, file, error) from error
-    if lost:
-        raise UserError(
-            f"{option} {file}: found a file that is no earlier report of this command, and would be lost; expected another name"
-        )
+    if found:
+        raise UserError(f"{option} {file}: found {found}")
+
+
+def _in_the_way(path: Path, mark: str) -> str | None:
+    if path.is_dir() or not path.parent.is_dir():
+        found = "a folder" if path.is_dir() else f"no folder {path.parent}"
+        return f"{found}, expected the name of a file in a folder that exists"
+    if not os.access(path.parent, os.W_OK):
+        return f"no permission to write in {path.parent}, expected another folder"
+    # of what is no plain file, such as /dev/stdout, nothing is lost
+    if path.is_file() and path.stat().st_size and mark not in path.read_text(encoding="utf-8", errors="replace"):
+        return "a file that is no earlier report of this command, and would be lost; expected another name"
+    return None
 
 
 def write(option: str, file: str, text: str) -> None:

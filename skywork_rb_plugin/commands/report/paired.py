@@ -24,7 +24,7 @@ from skywork_rb_plugin.report.agreement import agreement
 from skywork_rb_plugin.report.comparison import Comparison, Difference, compare, join
 from skywork_rb_plugin.report.paired import METHODS
 from skywork_rb_plugin.report.results import Run
-from skywork_rb_plugin.tasks.full_scores import section_name
+from skywork_rb_plugin.report.sections import label
 
 
 def comparable(runs: Sequence[Run]) -> tuple[list[Comparison], list[str]]:
@@ -73,11 +73,6 @@ def _in_percent(one: Difference) -> bool:
     return one.first.metric not in NO_SHARES and all(0 <= value <= 1 for value in values)
 
 
-def _label(one: Difference) -> str:
-    benchmark = (*one.first.path, one.first.name)[0]
-    return section_name(benchmark, one.first.name) if one.first.title == one.first.name else one.first.title
-
-
 def _tables(one: Comparison, place: int) -> list[Table]:
     head = [
         "", "metric", one.first.name, one.second.name, "difference", "95 % interval", "p", "p, Holm", "both",
@@ -106,28 +101,28 @@ def _cells(one: Difference) -> list[str]:
     counts = [f"{number:,}" for number in (one.both, one.only_first, one.only_second, one.neither)]
     scores = ["N/A" if value is None else write(value) for value in values]
     told = [p_value(test.p if test else None), p_value(one.adjusted)]
-    return [_label(one), one.first.metric, *scores, difference, interval, *told, *counts]
+    return [label(one.first), one.first.metric, *scores, difference, interval, *told, *counts]
 
 
 def _figures(comparisons: Sequence[Comparison]) -> list[Exhibit]:
     """One figure of all differences of sections that are shares."""
-    labels = list(dict.fromkeys(_label(d) for one in comparisons for d in one.differences if d.first.depth <= 1))
+    labels = list(dict.fromkeys(label(d.first) for one in comparisons for d in one.differences if d.first.depth <= 1))
     series, told = [], []
     for place, one in enumerate(comparisons, start=1):
         found = {
-            _label(d): d.test
+            label(d.first): d.test
             for d in one.differences
             if d.first.depth <= 1 and d.test and isfinite(d.test.low + d.test.high) and _in_percent(d)
         }
         points = [
-            (100 * found[label].difference, 100 * found[label].low, 100 * found[label].high) if label in found else None
-            for label in labels
+            (100 * found[name].difference, 100 * found[name].low, 100 * found[name].high) if name in found else None
+            for name in labels
         ]
         if found:
             series.append(plots.Series(one.second.name, place, points))
             parts = [
-                f"{label} {signed(percent(test.difference, 1))} ({percent(test.low, 1)} to {percent(test.high, 1)})"
-                for label, test in found.items()
+                f"{name} {signed(percent(test.difference, 1))} ({percent(test.low, 1)} to {percent(test.high, 1)})"
+                for name, test in found.items()
             ]
             told.append(f"{one.second.name}: {listed(parts, 8)}")
     if not series:

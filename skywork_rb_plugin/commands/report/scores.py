@@ -10,7 +10,7 @@ from skywork_rb_plugin.report import plots
 from skywork_rb_plugin.report.lines import Line, lines_of
 from skywork_rb_plugin.report.published import Standing, is_full, own_standing, standings
 from skywork_rb_plugin.report.results import Run
-from skywork_rb_plugin.tasks.full_scores import section_name
+from skywork_rb_plugin.report.sections import label
 
 # metrics between 0 and 1 that are no shares of anything
 NO_SHARES = {"margin", "bt_loss", "brier", "brier_score", "ece"}
@@ -55,9 +55,8 @@ def scored(runs: Sequence[Run]) -> dict[str, list[Scored]]:
     for place, run in enumerate(runs):
         for line in lines_of(run):
             benchmark = line.path[0] if line.path else "" if line.is_task else line.name
-            label = section_name(benchmark, line.name) if line.title == line.name else line.title
             one = found.setdefault(benchmark, {}).setdefault(
-                (line.name, line.metric, line.filter), Scored(benchmark, label or line.name, {}, line.depth)
+                (line.name, line.metric, line.filter), Scored(benchmark, label(line), {}, line.depth)
             )
             one.lines[place] = line
     return {benchmark: list(scores.values()) for benchmark, scores in found.items()}
