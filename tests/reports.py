@@ -120,3 +120,8 @@ class Page(HTMLParser):
         """A column of a table: the rows' names and cells."""
         first, *rows = self.tables[caption]
         return {row[0]: row[first.index(head)] for row in rows}
+
+
+def number(text):
+    """A number as the page writes it."""
+    return float(text.replace("−", "-"))

@@ -3,53 +3,17 @@
 import itertools
 import json
 import math
-import os
 import shutil
-import subprocess
-import sys
-import zlib
 
 import numpy as np
 import pytest
-from conftest import preference_task
-from huggingface_hub import ModelCard
-from markdown_it import MarkdownIt
-from reports import Page, edit_results, edit_samples, results_of, save_run
-from scripted import length
+from conftest import preference_task, write_rows
+from reports import edit_results, edit_samples, number, results_of, save_run
+from scripted import ScriptedLM, length
 from statsmodels.stats.inter_rater import cohens_kappa
 
-from skywork_rb_plugin import UserError
-from skywork_rb_plugin.commands.report import command, output
-from skywork_rb_plugin.report.texts import shown
+from skywork_rb_plugin import JudgeTask, ProcessTask
 from skywork_rb_plugin.report.unsafe import is_unsafe
-
-MINUS = "−"
-
-
-def opinion(seed):
-    """A model whose rewards are as good as random, the same each time."""
-    return lambda context, response: zlib.crc32((seed + str(context) + response).encode()) % 997 / 100 - 5
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory, task_manager):
-    """Two models on the packaged pairs."""
-    folder = tmp_path_factory.mktemp("runs")
-    for name in ("one", "two"):
-        save_run(folder, name, opinion(name), ["preference_demo"], task_manager)
-    return folder
-
-
-@pytest.fixture
-def page(tmp_path):
-    """Run the command in this process on folders; returns the page."""
-
-    def call(*arguments):
-        file = tmp_path / "page.html"
-        command.main([*map(str, arguments), "-o", str(file)])
-        return Page(file.read_text(encoding="utf-8"))
-
-    return call
 
 
 def rows_of(folder):
@@ -62,16 +26,11 @@ def rows_of(folder):
     }
 
 
-def number(text):
-    """A number as the page writes it."""
-    return float(text.replace(MINUS, "-"))
-
-
-def test_scores_are_those_of_the_results(runs, page):
+def test_scores_are_those_of_the_results(demo_runs, report_page):
     """Every score and error of both runs, of the group and its sections."""
-    made = page(runs)
+    made = report_page(demo_runs)
     for name in ("one", "two"):
-        results = results_of(runs / name)["results"]
+        results = results_of(demo_runs / name)["results"]
         shown_scores = made.column("Preference demo: acc", name)
         assert len(shown_scores) == len(results) == 5
         by_title = {row["alias"].strip(" -"): row for row in results.values()}
@@ -82,11 +41,11 @@ def test_scores_are_those_of_the_results(runs, page):
             assert error == pytest.approx(100 * row["acc_stderr,none"], abs=0.005)
 
 
-def test_calibration_is_computed_anew(runs, page):
+def test_calibration_is_computed_anew(demo_runs, report_page):
     """Bins and error from the logs, by other means."""
-    made = page(runs)
+    made = report_page(demo_runs)
     for name in ("one", "two"):
-        margins = np.array([row["margin"] for row in rows_of(runs / name).values()])
+        margins = np.array([row["margin"] for row in rows_of(demo_runs / name).values()])
         sure, right = 1 / (1 + np.exp(-np.abs(margins))), margins > 0
         places = np.clip(np.digitize(sure, np.linspace(0.5, 1, 11)) - 1, 0, 9)
         [head, *rows] = made.tables["Calibration: numbers of rows and accuracy by confidence"]
@@ -101,11 +60,11 @@ def test_calibration_is_computed_anew(runs, page):
         assert f"{name} {100 * error / len(margins):.2f} %" in made.words
 
 
-def test_margins_and_lengths(runs, page):
+def test_margins_and_lengths(demo_runs, report_page):
     """Medians, shares below 0, and accuracy by length, from the logs."""
-    made = page(runs)
+    made = report_page(demo_runs)
     for name in ("one", "two"):
-        logs = rows_of(runs / name)
+        logs = rows_of(demo_runs / name)
         table = f"{name} beside the length of responses"
         for section in ("chat", "safety", "all rows"):
             rows = [row for (task, _), row in logs.items() if section == "all rows" or task.endswith(f"demo_{section}")]
@@ -143,10 +102,10 @@ def longer_by(row):
     return chosen - rejected
 
 
-def test_agreement_and_rows_to_read(runs, page):
+def test_agreement_and_rows_to_read(demo_runs, report_page):
     """Cohen's kappa as statsmodels has it; the rows that no model, and that one alone, has right."""
-    made = page(runs, "--rows", "100")
-    one, two = (rows_of(runs / name) for name in ("one", "two"))
+    made = report_page(demo_runs, "--rows", "100")
+    one, two = (rows_of(demo_runs / name) for name in ("one", "two"))
     table = np.zeros((2, 2))
     for key, row in one.items():
         table[int(row["right"]), int(two[key]["right"])] += 1
@@ -170,129 +129,9 @@ def test_agreement_and_rows_to_read(runs, page):
     assert [chosen, rejected] == [one[worst]["arguments"][f"gen_args_{i}"]["arg_1"] for i in (0, 1)]
 
 
-def test_the_page_is_whole_by_itself(runs, page):
-    """Nothing runs or loads, ids are there once, every figure is told in words, the same runs give the same bytes."""
-    made = page(runs, "--title", "A title")
-    names = {tag for tag, _ in made.tags}
-    assert not names & {"script", "iframe", "img", "object", "embed", "form", "base"}
-    assert len(made.ids) == len(set(made.ids))
-    for tag, attributes in made.tags:
-        assert not any(name.startswith("on") for name in attributes)
-        for name in ("href", "src", "xlink:href"):
-            link = attributes.get(name, "#")
-            assert link == "data:," or link.startswith("#")
-            assert link in ("#", "data:,") or link[1:] in made.ids
-        if tag == "svg":
-            assert attributes["role"] == "img"
-            assert set(attributes["aria-labelledby"].split()) <= set(made.ids)
-    assert "url(http" not in made.style
-    [policy] = [a["content"] for tag, a in made.tags if a.get("http-equiv") == "Content-Security-Policy"]
-    assert policy == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-    assert made.words.count("A title") == 2
-    titles = [i for i in made.ids if i.endswith("-title")]
-    assert len(titles) == sum(tag == "svg" for tag, _ in made.tags) > 4
-
-
-def test_the_real_command(runs, tmp_path):
-    """Another process writes the same bytes, and says how large the page is."""
-    run = subprocess.run(
-        [sys.executable, "-m", "skywork_rb_plugin", "report", str(runs), "-o", "page.html"],
-        cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "PYTHONHASHSEED": "7"}, check=True,
-    )  # fmt: skip
-    assert run.stderr.startswith("wrote page.html, 0.")
-    assert os.listdir(tmp_path) == ["page.html"]
-    written = (tmp_path / "page.html").read_bytes()
-    command.main([str(runs), "-o", str(tmp_path / "page.html")])
-    assert (tmp_path / "page.html").read_bytes() == written
-
-
-HOSTILE = [
-    "<script>alert(1)</script>",
-    "</script></style></title><svg onload=alert(1)>",
-    "[a](javascript:alert(1)) javascript:alert(1)",
-    '"><img src=x onerror=alert(1)>',
-    "right\u202eto left\u2066 and \x00\x1b[31m\x7f\x9b",
-    "half \ud800 of a pair, {{ 7 * 7 }} {% raw %} $x_1$ &lt;",
-]
-
-
-@pytest.fixture(scope="module")
-def one_row(tmp_path_factory, task_manager):
-    """A run of one row, which the model has wrong."""
-    folder = tmp_path_factory.mktemp("one-row")
-    task = preference_task([{"prompt": "p", "chosen": "a", "rejected": "bb"}], folder)
-    return save_run(folder / "runs", "mine", length, [task], task_manager)
-
-
-def spread(folder, text):
-    """Have a text stand wherever one can: in prompt and responses, model's name, its arguments, a task's title, a path."""
-
-    def in_texts(sample):
-        for request in sample["arguments"].values():
-            request.update(arg_0=text, arg_1=text)
-
-    def in_names(data):
-        name = text[:500]
-        data.update(model_name=name)
-        data["config"]["model_args"] = {name: name}
-        data["results"]["mine"]["alias"] = name
-        data["configs"]["mine"]["dataset_path"] = name
-
-    edit_samples(folder, in_texts)
-    edit_results(folder, in_names)
-
-
-@pytest.mark.parametrize("text", [*HOSTILE, "a" * 1_000_000], ids=range(7))
-def test_texts_are_shown_as_texts(one_row, tmp_path, page, text):
-    """Nothing of them becomes markup, on the page or in Markdown; long ones are cut, and the page says so."""
-    folder = shutil.copytree(one_row, tmp_path / "mine")
-    spread(folder, "plain")
-    plain = skeleton(page(folder))
-    spread(folder, text)
-    made = page(folder)
-    assert skeleton(made) == plain
-    assert made.texts == [shown(text[:3000])] * 3
-    assert shown(text[:500]) in made.words
-    assert not set(made.words) & set("\x00\x1b\x7f\x9b\u202e\u2066\ud800")
-    assert ("997,000 more characters" in made.words) == (len(text) > 3000)
-    document = MarkdownIt("gfm-like", {"linkify": False}).render(text_of_markdown(folder, tmp_path))
-    known = {"div", "h2", "p", "table", "thead", "tbody", "tr", "th", "td", "hr"}
-    assert not {tag for tag, _ in Page(f"<div>{document}</div>").tags} - known
-
-
-def skeleton(made):
-    """The page's tags, without those that follow from the length of texts."""
-    return [tag for tag, _ in made.tags if tag not in ("p", "g", "path", "use", "text", "defs", "clippath", "rect")]
-
-
-def text_of_markdown(folder, tmp_path):
-    """What --markdown writes below the front matter."""
-    file = tmp_path / "card.md"
-    command.main([str(folder), "--markdown", str(file)])
-    return ModelCard(file.read_text(encoding="utf-8")).text.replace("<!-- made by skywork-rb-plugin report -->", "")
-
-
-def test_markdown_is_read_back_by_the_hub(runs, capsys):
-    """The model index has each score of the first run; the table has both runs'; nothing else is written."""
-    command.main([str(runs / "one"), str(runs / "two"), "--markdown"])
-    text = capsys.readouterr().out
-    data = ModelCard(text).data
-    results = results_of(runs / "one")["results"]
-    assert data.model_name == "one"
-    assert sorted(result.metric_value for result in data.eval_results) == sorted(
-        row["acc,none"] for row in results.values()
-    )
-    assert len({result.metric_name for result in data.eval_results}) == 5
-    [table] = Page(MarkdownIt("commonmark").enable("table").render(ModelCard(text).text)).tables.values()
-    assert table[0][-2:] == ["one", "two"]
-    assert number(table[1][-1].split()[0]) == pytest.approx(
-        100 * results_of(runs / "two")["results"]["preference_demo"]["acc,none"], abs=0.005
-    )
-
-
-def test_unsafe_rows_are_folded_behind_a_warning(runs, page):
+def test_unsafe_rows_are_folded_behind_a_warning(demo_runs, report_page):
     """Their words stand nowhere but in what is folded; they are told by task, section or columns."""
-    made = page(runs, "--rows", "100")
+    made = report_page(demo_runs, "--rows", "100")
     unsafe = [a for tag, a in made.tags if tag == "details" and a.get("class") == "reading unsafe"]
     assert unsafe
     assert made.words.count("Warning: may be harmful or offensive") == len(unsafe)
@@ -302,22 +141,22 @@ def test_unsafe_rows_are_folded_behind_a_warning(runs, page):
     assert not is_unsafe("rewardbench_hep_go", "Reasoning", doc={"subset": "hep-go", "prompt": "safety"})
 
 
-def test_without_sample_logs(runs, tmp_path, page):
+def test_without_sample_logs(demo_runs, tmp_path, report_page):
     """The table alone, and what to do."""
-    shutil.copytree(runs / "one", tmp_path / "one")
+    shutil.copytree(demo_runs / "one", tmp_path / "one")
     for file in (tmp_path / "one").rglob("samples_*"):
         file.unlink()
-    made = page(tmp_path / "one")
+    made = report_page(tmp_path / "one")
     assert "Preference demo: acc" in made.tables
     assert "Run again with --log_samples" in made.words
     assert not made.texts
     assert "margins" not in made.ids
 
 
-def test_rows_that_are_not_the_same(runs, tmp_path, task_manager, page):
+def test_rows_that_are_not_the_same(demo_runs, tmp_path, task_manager, report_page):
     """A run of other rows stands beside the first, and the page says why it is not compared."""
     limited = save_run(tmp_path, "limited", length, ["preference_demo"], task_manager, limit=2)
-    made = page(runs / "one", runs / "two", limited)
+    made = report_page(demo_runs / "one", demo_runs / "two", limited)
     assert "limited is not compared: " in made.words
     assert "expected the same rows" in made.words
     assert "two minus one" in made.tables
@@ -336,64 +175,73 @@ def margin_of(value):
 
 
 @pytest.mark.parametrize("value", [0.0, math.inf, -math.inf, 1e300, -1e300, math.nan])
-def test_margins_that_no_axis_can_show(one_row, tmp_path, page, value):
+def test_margins_that_no_axis_can_show(run_of_one_row, tmp_path, report_page, value):
     """All alike, huge, infinite or no number: no traceback, and one row is enough."""
-    folder = shutil.copytree(one_row, tmp_path / "mine")
+    folder = shutil.copytree(run_of_one_row, tmp_path / "mine")
     edit_samples(folder, margin_of(value))
     edit_results(
         folder, lambda data: data["results"]["mine"].update({"acc,none": float(value > 0), "acc_stderr,none": "N/A"})
     )
-    made = page(folder)
+    made = report_page(folder)
     assert "hardest" in made.ids
     assert ("margins" in made.ids) != math.isnan(value)
     assert ("too large to draw, or infinite" in made.words) == (abs(value) > 1e12)
 
 
-def test_without_scores(task_manager, tmp_path, page):
+def test_without_scores(task_manager, tmp_path, report_page):
     """--predict_only computes no metric: the rewards are there all the same."""
     rows = [{"prompt": "p", "chosen": "a", "rejected": "bb"}, {"prompt": "q", "chosen": "aa", "rejected": "b"}]
     folder = save_run(
         tmp_path / "runs", "mine", length, [preference_task(rows, tmp_path)], task_manager, predict_only=True
     )
-    made = page(folder)
+    made = report_page(folder)
     assert "scores" not in made.ids
     assert made.column("Margins of mine: quantiles", "rows") == {"mine": "2"}
     assert len(made.texts) == 3
 
 
-@pytest.mark.parametrize(
-    ("arguments", "line"),
-    [
-        (["-o", "folder"], "--output folder: found a folder, expected the name of a file"),
-        (["-o", "no/page.html"], "--output no/page.html: found no folder no, expected"),
-        (["-o", "mine.html"], "--output mine.html: found a file that is no earlier report of this command"),
-        (["--markdown", "mine.html"], "--markdown mine.html: found a file that is no earlier report"),
-        (["--rows", "-1"], "found --rows -1, expected 0 or more"),
-    ],
-)
-def test_refused_before_anything_is_read(tmp_path, monkeypatch, arguments, line):
-    """A line about the file, also where there are no results; what was there stays."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "mine.html").write_text("my own")
-    with pytest.raises(UserError) as refused:
-        command.main(["no-results", *arguments])
-    assert str(refused.value).startswith(line)
-    assert "\n" not in str(refused.value)
-    assert (tmp_path / "mine.html").read_text() == "my own"
+class StepLM(ScriptedLM):
+    """A process reward model whose score of a step is scripted."""
+
+    steps, of_one_response = "last", True
 
 
-def test_a_page_is_replaced_as_a_whole(tmp_path, monkeypatch):
-    """Where writing fails the old file stays, and no other file is left."""
-    file = tmp_path / "page.html"
-    output.write("--output", str(file), "old")
-    assert file.stat().st_mode & 0o777 == 0o666 & ~output._umask()
+def test_other_kinds_of_rows(task_manager, tmp_path, report_page):
+    """A judge's replies, a solution's steps, and a task that is the host's own, on one page beside pairs of four."""
+    four = [{"prompt": "p", "chosen": "a", "rejected": ["bb", "ccc", "dddd"]}]
+    pair = {"prompt": [{"role": "user", "content": "Which?"}], "chosen": "good", "rejected": "bad"}
+    solution = {"problem": "2 + 2?", "steps": ["Two and two.", "So 5."], "label": 1}
+    own = {
+        "task": "stock", "dataset_path": "json", "test_split": "train", "output_type": "multiple_choice",
+        "dataset_kwargs": {"data_files": write_rows(tmp_path / "own.jsonl", [{"q": "One or two?", "n": 0}])},
+        "doc_to_text": "{{q}}", "doc_to_target": "n", "doc_to_choice": ["one", "twoo"], "metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": True}],
+    }  # fmt: skip
+    for name, model, score, task in (
+        ("rewards", ScriptedLM, length, preference_task(four, tmp_path, task="four")),
+        ("judge", ScriptedLM, lambda prompt: "It is [[A]]", {**preference_task([pair], mkdir(tmp_path / "j")), "class": JudgeTask, "task": "judged", "output_type": "generate_until"}),
+        ("steps", StepLM, lambda context, response: 0.1, {**preference_task([solution], mkdir(tmp_path / "s")), "class": ProcessTask, "task": "steps", "output_type": "step_scores", "score": "processbench", "metric_list": ["acc_error"]}),
+        ("host", ScriptedLM, length, own),
+    ):  # fmt: skip
+        save_run(tmp_path / "runs", name, score, [task], task_manager, model=model)
+    made = report_page(tmp_path / "runs")
+    assert [row[0] for row in made.tables["Tasks: acc and acc_error"][1:]] == ["four", "judged", "steps", "stock"]
+    assert "calibration" not in made.ids
+    assert "lengths" in made.ids
+    assert made.texts[:5] == ["User: p\n\nAssistant: ", "a", "bb", "ccc", "dddd"]
+    assert made.texts[6:8] == ["It is [[A]]"] * 2
+    assert made.texts[9:11] == ["Two and two.", "So 5."]
+    assert made.texts[11:] == ["One or two?", " one", " twoo", "0"]
+    for words in (
+        "verdict A, wrong",
+        "first wrong step 2",
+        "finds step 1 wrong",
+        "expected",
+        "judge is not compared: found no task in common",
+    ):
+        assert words in made.words
 
-    def full(*_):
-        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(UserError, match=r"can't write --output .*No space left on device"):
-        output.write("--output", str(file), "new")
-    assert os.listdir(tmp_path) == ["page.html"]
-    assert file.read_text() == "old"
+def mkdir(folder):
+    """A new folder."""
+    folder.mkdir()
+    return folder

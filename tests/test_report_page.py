@@ -8,7 +8,7 @@ import pytest
 from conftest import preference_task
 from reports import edit_samples, save_run
 from scripted import length
-from test_report import HOSTILE
+from test_report_files import HOSTILE
 
 from skywork_rb_plugin.commands.report import command
 from skywork_rb_plugin.report.texts import shown
