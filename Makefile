@@ -13,7 +13,7 @@ demo: $(VENV)/installed  ## score the packaged demo model on the packaged pairs;
 	HF_HUB_OFFLINE=1 $(BIN)/lm_eval run --model hf-reward --model_args pretrained=demo --tasks preference_demo
 
 # two processes with a thread each: more threads only wait for each other on models this small
-test: $(VENV)/installed-test $(VENV)/installed-trl  ## run the tests
+test: $(VENV)/installed-test $(VENV)/installed-trl $(VENV)/installed-trackers  ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 test-lowest: $(LOWEST)/installed  ## run the core tests on the lowest versions that pyproject.toml declares
