@@ -14,6 +14,7 @@ from skywork_rb_plugin.metrics.metric_list import extra_metrics
 from skywork_rb_plugin.metrics.table import says_something_as_a_mean
 from skywork_rb_plugin.tasks.dataset_task import one_line
 from skywork_rb_plugin.tasks.full_scores import tell_model
+from skywork_rb_plugin.tasks.in_place import InPlace
 from skywork_rb_plugin.tasks.shapes import is_number, is_text, list_of, misfit, without_null_metadata
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
@@ -77,6 +78,11 @@ class WeightedGroup(Group):
         self._refuse_two_configurations()
         self._warn_of_mixed_weights()
         self._note_shares()
+
+    @property
+    def child_names(self) -> list[str]:
+        """The members' names; the host's table sorts them, and so has them in the YAML's order."""
+        return [InPlace(name, place) for place, name in enumerate(self._children)]
 
     def _add_member(self, member: str | Mapping, members: "_Members") -> None:
         item = {"task": member} if isinstance(member, str) else dict(member) if isinstance(member, Mapping) else {}
