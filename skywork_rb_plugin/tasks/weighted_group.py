@@ -13,6 +13,7 @@ from skywork_rb_plugin.host import AggMetricConfig, Group, GroupConfig, Kind, Ta
 from skywork_rb_plugin.metrics.metric_list import extra_metrics
 from skywork_rb_plugin.metrics.table import says_something_as_a_mean
 from skywork_rb_plugin.tasks.dataset_task import one_line
+from skywork_rb_plugin.tasks.ending import sum_up_after
 from skywork_rb_plugin.tasks.full_scores import tell_model
 from skywork_rb_plugin.tasks.in_place import InPlace
 from skywork_rb_plugin.tasks.shapes import is_number, is_text, list_of, misfit, without_null_metadata
@@ -187,6 +188,7 @@ class WeightedGroup(Group):
                 logger.warning("Group %s has no %s: none of its members has it.", self.name, metric.metric)
         self._say_if_estimate(leaves, task_metrics)
         tell_model(self, row, task_metrics)
+        sum_up_after(self, {**task_metrics, self.name: row})
         return row
 
     def _mean(self, metric: str, filter_name: str, task_metrics: Mapping[str, Mapping]) -> dict[str, Any]:
