@@ -44,7 +44,9 @@ def test_demo_prefers_chosen_and_writes_everything(tmp_path):
         "--output_path", "results", "--log_samples", cwd=tmp_path,
     )  # fmt: skip
     results = results_in(tmp_path / "results")
-    assert "|Preference demo" in done.stdout
+    assert code_of("README.md", "text")[0].partition("The demo worked")[0].strip() == done.stdout.strip()
+    assert done.stderr.count("Preference demo acc 0.8571 ± 0.0331; scored 224 conversations in ") == 1
+    assert " report results/demo -o report.html\n" in done.stderr
     assert sum(count["effective"] for count in results["n-samples"].values()) >= 80
     assert results["results"]["preference_demo"]["acc,none"] > 0.75
     for section in ("chat", "chat_hard", "safety", "reasoning"):
