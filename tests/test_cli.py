@@ -134,7 +134,9 @@ def test_data_parallel_run_gives_the_same_numbers(models, data_root, tmp_path):
     }
     env = {"SKYWORK_RB_DATA_ROOT": str(data_root), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     for name, command_line in launch.items():
-        run(*command_line, *options, "--output_path", name, "--use_cache", tmp_path / name, cwd=tmp_path, **env)
+        paths = ["--output_path", name, "--use_cache", tmp_path / name]
+        done = run(*command_line, *options, *paths, cwd=tmp_path, **env)
+        assert done.stderr.count("; scored 402 conversations in ") == done.stderr.count("onversations in ") == 1
     assert sorted(path.name for path in tmp_path.glob("*.db")) == ["one_rank0.db", "two_rank0.db", "two_rank1.db"]
     two, one = results_in(tmp_path / "two"), results_in(tmp_path / "one")
     for name in ("rewardbench_hep_python", "rewardbench_mt_bench_hard"):
