@@ -26,12 +26,15 @@ def tell_model(group: Group, row: Mapping[str, Any], task_metrics: Mapping[str, 
         return
     sections = {}
     for name, child in group._children.items():
-        # the authors' name of a part is what ours has after the group's
-        short = name.removeprefix(f"{group.name}::").removeprefix(f"{group.name.partition('-')[0]}_")
         title = (child.task_name if isinstance(child, Task) else child.alias) or name
         if is_number(value := task_metrics.get(name, {}).get(key)):
-            sections[short] = (title, value)
+            sections[section_name(group.name, name)] = (title, value)
     known.say_scores(group.name, (group.alias or group.name, row[key]), sections)
+
+
+def section_name(group: str, member: str) -> str:
+    """A member's name without its group's: what the authors call the part, and what published scores go by."""
+    return member.removeprefix(f"{group}::").removeprefix(f"{group.partition('-')[0]}_")
 
 
 def _in_full(task: Task, task_metrics: Mapping[str, Mapping]) -> bool:
