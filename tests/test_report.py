@@ -11,8 +11,10 @@ from conftest import preference_task, write_rows
 from reports import edit_results, edit_samples, number, results_of, save_run
 from scripted import ScriptedLM, length
 from statsmodels.stats.inter_rater import cohens_kappa
+from test_run_settings import DATE, results
 
 from skywork_rb_plugin import JudgeTask, ProcessTask
+from skywork_rb_plugin.models.known_models import known_models
 from skywork_rb_plugin.report.unsafe import is_unsafe
 
 
@@ -198,6 +200,32 @@ def test_without_scores(task_manager, tmp_path, report_page):
     assert "scores" not in made.ids
     assert made.column("Margins of mine: quantiles", "rows") == {"mine": "2"}
     assert len(made.texts) == 3
+
+
+def test_published_scores_are_marked_as_such(tmp_path, report_page):
+    """Of a known model they stand in columns of their own, with their source; all known models are in a table."""
+    folder = write_results(tmp_path / "known", "Skywork/Skywork-Reward-Llama-3.1-8B-v0.2")
+    made = report_page(folder)
+    name = "Skywork-Reward-Llama-3.1-8B-v0.2"
+    known = known_models()[f"Skywork/{name}"].published["rewardbench"]
+    column = made.column("RewardBench: acc", f"{name}, as published")
+    assert column["RewardBench"] == f"{known.score:g}"
+    assert column["Chat"] == f"{known.sections['chat']:g}"
+    assert made.column("RewardBench: acc", name)["Chat"] == "75.00"
+    assert f"none was measured here. {name}: Skywork/{name}, {known.source}, max_length 2048." in made.words
+    placed = made.column("RewardBench: published scores, none measured here, and those of this report", "source")
+    assert placed[name] == "this report"
+    assert placed[f"Skywork/{name}"] == str(known.source)
+    assert f"{name}, as published: RewardBench {known.score:.1f} %" in made.words
+    unknown = report_page(write_results(tmp_path / "unknown", "mine"))
+    assert "as published" not in "".join(unknown.tables["RewardBench: acc"][0])
+
+
+def write_results(folder, model):
+    """A results file of all rows of Chat, without sample logs."""
+    folder.mkdir()
+    (folder / f"results_{DATE}.json").write_text(json.dumps(results(model)))
+    return folder
 
 
 class StepLM(ScriptedLM):

@@ -35,13 +35,15 @@ class Series:
 
     Attributes:
         name: for the legend.
-        style: its place among the runs, which decides hue and marker; None: published elsewhere, without intervals.
+        style: its place among the runs, which decides hue, marker and lane.
         points: value, low end, high end.
+        published: whether these were published of the run's model: they lie in its lane, as strokes.
     """
 
     name: str
-    style: int | None
+    style: int
     points: Sequence[tuple[float, float, float] | None]
+    published: bool = False
 
 
 def dots(text: Text, labels: Sequence[str], series: Sequence[Series], unit: str, zero: bool = False) -> str:
@@ -55,15 +57,18 @@ def dots(text: Text, labels: Sequence[str], series: Sequence[Series], unit: str,
         zero: whether a line marks 0.
     """
     step = 0.17
-    lane = max(0.24, step * (len(series) + 0.6))
+    lanes = list(dict.fromkeys(one.style for one in series))
+    lane = max(0.24, step * (len(lanes) + 0.6))
     with figure(0.75 + lane * len(labels) + 0.17 * len(series)) as drawn:
         axes, legend = drawn.subplots(), {}
-        for place, one in enumerate(series):
-            offset = (place - (len(series) - 1) / 2) * step / lane
+        for one in series:
+            offset = (lanes.index(one.style) - (len(lanes) - 1) / 2) * step / lane
             known = [(point, line + offset) for line, point in enumerate(one.points) if point]
             values = [point[0] for point, _ in known]
             errors = [[max(v - low, 0) for (v, low, _), _ in known], [max(high - v, 0) for (v, _, high), _ in known]]
-            handle = axes.errorbar(values, [y for _, y in known], xerr=errors, **_marks(one.style, line=False))
+            handle = axes.errorbar(
+                values, [y for _, y in known], xerr=errors, **_marks(one.style, line=False, stroke=one.published)
+            )
             legend[handle] = one.name
         if zero:
             axes.axvline(0, **_REFERENCE)
@@ -143,11 +148,11 @@ def _curve(axes: Axes, style: int, points: Sequence[tuple[float, float]]) -> Lin
     return axes.plot(xs, ys, **_marks(style, line=True))[0]
 
 
-def _marks(style: int | None, line: bool) -> dict[str, object]:
+def _marks(style: int, line: bool, stroke: bool = False) -> dict[str, object]:
     """Hue and marker by the run's place; the second eight have hollow markers."""
-    if style is None:
-        return {"color": INK, "marker": "|", "markersize": 9, "markeredgewidth": 1.6, "linestyle": "none"}
     hue = HUES[style % len(HUES)]
+    if stroke:
+        return {"color": hue, "marker": "|", "markersize": 10, "markeredgewidth": 2.2, "linestyle": "none"}
     face = hue if style // len(HUES) % 2 == 0 else PAGE
     return {
         "color": hue, "marker": MARKERS[style % len(MARKERS)], "markerfacecolor": face, "linestyle": "-" if line else "none",

@@ -204,7 +204,7 @@ def _figure(
         for place, own in published:
             found = [own.of(score.first, score.benchmark) for score in scores]
             points = [None if value is None else (value, value, value) for value in found]
-            series.append(plots.Series(f"{runs[place].name}, as published", None, points))
+            series.append(plots.Series(f"{runs[place].name}, as published", place, points, published=True))
     labels = [score.label for score in scores]
     metric = scores[0].first.metric
     sign = "%" if in_percent else ""
