@@ -14,7 +14,9 @@ from statsmodels.stats.inter_rater import cohens_kappa
 from test_run_settings import DATE, results
 
 from skywork_rb_plugin import JudgeTask, ProcessTask
+from skywork_rb_plugin.metrics.metric import Row as PreferenceRow
 from skywork_rb_plugin.models.known_models import known_models
+from skywork_rb_plugin.report.observed import by_length
 from skywork_rb_plugin.report.unsafe import is_unsafe
 
 
@@ -96,6 +98,26 @@ def test_margins_and_lengths(demo_runs, report_page):
             ]
         )
         assert [int(row[at]) for row in bins[1:]] == counts.tolist()
+
+
+@pytest.mark.parametrize(
+    ("difference", "low"),
+    [
+        (1, 0),
+        (100, 0),
+        (101, 100),
+        (1000, 300),
+        (1001, 1000),
+        (-1, -100),
+        (-100, -100),
+        (-101, -300),
+        (-1001, -math.inf),
+    ],
+)
+def test_borders_of_lengths(difference, low):
+    """A difference of a border's length is in the bin that is nearer to 0; pairs of one length are in none."""
+    row = PreferenceRow({}, [1.0, 0.0, 0.0], [0], (), [2000 + difference, 2000, 2000 + difference])
+    assert [(one.low, one.right) for one in by_length([row]) if one.pairs] == [(low, 1.0)]
 
 
 def longer_by(row):
