@@ -1,6 +1,7 @@
 """RewardLM: a reward model as a language model of the host, whose log-likelihoods are rewards; what all backends share."""
 
 import abc
+import itertools
 import logging
 import math
 import threading
@@ -18,9 +19,15 @@ from skywork_rb_plugin.models.as_published import KnownRun
 from skywork_rb_plugin.models.cache_file import check_file
 from skywork_rb_plugin.models.coming_run import check_cache, check_tasks
 from skywork_rb_plugin.models.distinct import Answers, score_distinct
-from skywork_rb_plugin.models.requests import answer_is_missing, conversation_of, not_finite, refuse_unrankable
+from skywork_rb_plugin.models.requests import (
+    Document,
+    answer_is_missing,
+    conversation_of,
+    not_finite,
+    refuse_unrankable,
+)
 from skywork_rb_plugin.rendering.renderer import Renderer
-from skywork_rb_plugin.scoring.batches import Scorer
+from skywork_rb_plugin.scoring.batches import Kept, Scorer
 from skywork_rb_plugin.scoring.progress import Counts
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
@@ -134,6 +141,38 @@ class RewardLM(LM):
         bar = {"hidden": not progress, "delay": _SECONDS_WITHOUT_BAR}
         self._run(whole, note, Counts(), left="are lost", **bar)
         return rewards
+
+    def score_documents(
+        self, documents: Sequence[Document], counts: Counts, kept: Kept | None = None
+    ) -> list[list[float]]:
+        """The rewards of documents' responses; without a bar.
+
+        Args:
+            documents: prompts with their responses.
+            counts: what is added to.
+            kept: where rewards outlive a run that is killed; what it has is not scored again.
+
+        Raises:
+            UserError: as `score`; finite rewards of the same forward passes are in `kept`.
+        """
+        whole = [conversation for document in documents for conversation in document.conversations]
+        rewards = [math.nan] * len(whole)
+
+        def note(answers: Answers) -> None:
+            for indices, reward in answers:
+                if not math.isfinite(reward):
+                    names = (f"{one.name}, response {j}" for one in documents for j in range(len(one.conversations)))
+                    where = next(itertools.islice(names, indices[0], None))
+                    raise not_finite(where, whole[indices[0]][0]["content"], reward)
+                for i in indices:
+                    rewards[i] = float(reward)
+
+        self._run(whole, note, counts, left="are kept", hidden=True, kept=kept)
+        rest = iter(rewards)
+        return [list(itertools.islice(rest, len(document.conversations))) for document in documents]
+
+    def keep_halves(self, kept: Kept | None) -> None:
+        """Keep there what the first of two models gives, or nowhere: a reward takes both. Here there is one."""
 
     def _run(self, conversations: Iterable[Sequence[Message]], answer: Callable[[Answers], None], *args, **bar) -> None:
         """Score distinct conversations and hand the rewards on as they come; see `score_distinct`."""

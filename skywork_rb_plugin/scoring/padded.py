@@ -80,6 +80,8 @@ class PaddedScorer:
         automatic = self.batch_size == "auto"
         size, scheduler = (0, self._scheduler) if automatic else (int(self.batch_size), None)
         for batch in collator.get_batched(n=size, batch_fn=scheduler):
+            if conversations.done >= {i for _, i in batch}:
+                continue
             lengths = [len(ids) for ids, _ in batch]
             scores = self._score_or_explain([ids for ids, _ in batch])
             yield Scored([i for _, i in batch], scores, lengths, sum(lengths), len(batch) * max(lengths) - sum(lengths))

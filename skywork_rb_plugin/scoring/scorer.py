@@ -142,6 +142,7 @@ class TreeScorer:
             # the smallest is filled up from the next piece
             rest = packs.pop() if n < len(pieces) else None
             left = dict(zip(rest.conversations, rest.sequences, strict=True)) if rest else {}
+            packs = [pack for pack in packs if not conversations.done >= set(pack.conversations)]
             if packs:
                 yield packs
 
