@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 
 from skywork_rb_plugin.conversations import Message, Reward
+from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.rendering.rendered import Rendered
 from skywork_rb_plugin.rendering.renderer import Renderer
 from skywork_rb_plugin.scoring.batches import Kept, Scorer
+from skywork_rb_plugin.scoring.budget import OutOfMemory
 from skywork_rb_plugin.scoring.progress import Counts, Progress
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
@@ -75,6 +77,8 @@ def score_distinct(
         except KeyboardInterrupt:
             progress.say_interrupted(left)
             raise
+        except OutOfMemory as error:
+            raise UserError(f"{error}; scores finished before {left}") from error
     tell(known)
     if unanswered:
         raise RuntimeError(f"scoring by {scorer.name} left {len(unanswered)} conversations without a reward")

@@ -125,6 +125,7 @@ class HFDPO(HFBackend):
                 self._reference = self._load_reference()
             self.scorer = self._own_scorer = self._make_scorer()
         if self._ref_model is not None:
+            self.takes_halves = True
             self.scorer = AgainstReference(
                 self._policy_s_turn, self._reference_s_turn, self._beta, self._own_scorer.settings()
             )

@@ -57,6 +57,8 @@ class RewardLM(LM):
     steps: str | None = None
     # whether a reward is of the response alone, so that it can be compared with a threshold
     of_one_response = True
+    # whether a reward takes two models, whose scores are kept one by one
+    takes_halves = False
 
     def __init__(self, *args, **kwargs) -> None:
         self._database = None

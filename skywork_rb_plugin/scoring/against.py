@@ -63,9 +63,10 @@ class AgainstReference:
                 i: score for i, score in zip(scored.conversations, scored.scores, strict=True) if i not in by_policy
             }
             by_policy |= fresh
+            yield replace(scored, scores=[])
+            # when it is counted
             if self.kept is not None:
                 self.kept.update({texts[i]: score for i, score in fresh.items() if math.isfinite(score)})
-            yield replace(scored, scores=[])
         finite = _Some(conversations, [i for i in range(len(texts)) if math.isfinite(by_policy[i])], conversations.done)
         for scored in _run(self._reference, finite):
             pairs = zip(scored.conversations, scored.scores, strict=True)

@@ -12,7 +12,7 @@ from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.heads.head import Head
 from skywork_rb_plugin.host import Collator
 from skywork_rb_plugin.scoring.batches import Conversations, Scored
-from skywork_rb_plugin.scoring.budget import out_of_memory
+from skywork_rb_plugin.scoring.budget import OutOfMemory, out_of_memory
 from skywork_rb_plugin.scoring.causality import looks_ahead, unwrapped
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
@@ -170,9 +170,9 @@ class PaddedScorer:
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
-            raise UserError(
+            raise OutOfMemory(
                 f"out of memory with {len(batch)} conversations of up to {len(batch[0])} tokens; expected a smaller "
-                "--batch_size (or auto); scores finished before survive only under --use_cache"
+                "--batch_size (or auto)"
             ) from error
 
     def _scheduler(self, position: int, sequences: Sequence[tuple[Tokens, int]]) -> int:
