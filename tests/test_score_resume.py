@@ -248,9 +248,25 @@ def test_rows_to_come_may_change(tmp_path, monkeypatch):
     assert (tmp_path / "out.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
 
 
+def test_data_that_changes_while_it_is_scored_is_told(tmp_path, monkeypatch):
+    """Rows that were looked at are gone; what is written is written."""
+    advance = journal.Journal.advance
+
+    def shortens(self, state):
+        advance(self, state)
+        write_rows(tmp_path / "data.jsonl", ROWS[:5])
+
+    monkeypatch.setattr(journal.Journal, "advance", shortens)
+    with pytest.raises(UserError, match="changed while it was read"):
+        score(tmp_path, ROWS)
+    assert not journal.Journal(tmp_path / "out.jsonl").state.finished
+
+
 @pytest.mark.parametrize("size", [500, 8000])
-def test_a_full_disk_is_one_line_and_nothing_is_lost(tmp_path, size):
+def test_a_full_disk_is_one_line_and_nothing_is_lost(tmp_path, monkeypatch, size):
     """Under the record, or under the output; with room, the run comes to its end."""
+    model = rb.load("demo", device="cpu")  # loading may write too
+    monkeypatch.setattr(rb.HFReward, "create_from_arg_obj", lambda options: model)
     score(tmp_path, [{**row, "long": "x" * 3000} for row in ROWS], output="whole.jsonl")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:

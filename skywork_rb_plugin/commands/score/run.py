@@ -13,6 +13,7 @@ from skywork_rb_plugin.commands.score.journal import Journal, State
 from skywork_rb_plugin.commands.score.reading import Reader
 from skywork_rb_plugin.commands.score.source import Source
 from skywork_rb_plugin.commands.score.windows import Passed, windows
+from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.models.reward_lm import RewardLM
 
 
@@ -40,7 +41,7 @@ def score_rows(
         The state at the end.
 
     Raises:
-        UserError: a conversation can't be scored.
+        UserError: a conversation can't be scored, or the data changes.
         OSError: a file can't be written.
     """
     journal.start()
@@ -61,6 +62,8 @@ def score_rows(
             )
             journal.advance(state)
             bar.at(passed.work)
+    if passed.digest != total.digest:
+        raise UserError(f"the data {source.origin} changed while it was read, expected the same rows until the end")
     return journal.state
 
 
