@@ -1,6 +1,7 @@
 """`score`: what it reads, what it writes, and that rewards are those of the model."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,7 +9,8 @@ import transformers
 from conftest import make_model, write_rows
 from families import states
 from families import token_ids as token_ids_of
-from scored_files import conversations, counts_of, cut, many, score
+from scored_files import conversations, counts_of, cut, lines_of, many, score
+from test_docs import code_of
 
 import skywork_rb_plugin as rb
 from skywork_rb_plugin import UserError
@@ -162,3 +164,15 @@ def test_a_score_that_is_no_number_names_its_row_and_keeps_the_others(tmp_path):
     with pytest.raises(UserError, match=r"row 6, response 1: found score nan .* the same command goes on from there"):
         score(tmp_path, rows, model=folder)
     assert len(Journal(tmp_path / "out.jsonl")._kept["rewards"]) == 26
+
+
+def test_the_page_shows_what_comes(tmp_path):
+    """The example's last row, with all its responses and with the best."""
+    example = Path(__file__).parent.parent / "examples" / "best_of_n" / "answers.jsonl"
+    every, best = map(json.loads, code_of("docs/score.md", "json"))
+    for shown, *options in ((every,), (best, "--best")):
+        *_, written = score(tmp_path, lines_of(example), *options, "--overwrite")
+        assert list(written) == list(shown)
+        [name] = {"reward", "rewards"} & set(shown)
+        assert written.pop(name) == pytest.approx(shown.pop(name), abs=1e-4)
+        assert written == shown
