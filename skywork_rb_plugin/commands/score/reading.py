@@ -48,6 +48,8 @@ def fields_of(rows: Sequence[Mapping], origin: str, prompt: str | None, response
     found = columns.known(responses, "--responses")
     if not found and {"chosen", "rejected"} <= set(columns.top):
         found = ["chosen", "rejected"]
+        if others := [name for name in _answers(columns) if name not in found]:
+            raise columns.error(f"found chosen and rejected beside other responses ({', '.join(others)})")
     found = found or _conversation(columns) or responses_of(columns)
     keys = prompt_keys(
         columns, prompt, found, "say with --responses which columns are conversations with their answers"
@@ -59,13 +61,18 @@ def fields_of(rows: Sequence[Mapping], origin: str, prompt: str | None, response
 
 def _conversation(columns: Columns) -> list[str]:
     """The column of a conversation that ends with an assistant's turn, where no other has responses."""
-    if columns.about({*RESPONSES, *(f"{word}s" for word in RESPONSES)}, "text", "text list", "messages"):
+    if _answers(columns):
         return []
     return [
         name
         for name in _CONVERSATIONS
         if columns.kinds.get(name) == "messages" and columns.value(columns.rows[0], name)[-1].get("role") == "assistant"
     ][:1]
+
+
+def _answers(columns: Columns) -> list[str]:
+    """Columns whose names are of responses."""
+    return columns.about({*RESPONSES, *(f"{word}s" for word in RESPONSES)}, "text", "text list", "messages")
 
 
 class Reader:
