@@ -108,7 +108,8 @@ class HFPairwise(HFReward):
                     values[i] = value
 
         both = (order.messages for pair in pairs for order in (pair, pair.swapped))
-        self._run(both, note, counts, left="are lost", hidden=hidden, kept=kept)
+        left = "are lost" if kept is None else "are kept"
+        self._run(both, note, counts, left, hidden=hidden, kept=kept)
         log_odds = self.family.family.log_odds
         return [
             (log_odds(first, swapped) if math.isfinite(first + swapped) else math.nan, bool(first.cut or swapped.cut))

@@ -39,6 +39,7 @@ FILES = {
     "alone.jsonl": [{"messages": ANSWER}, {"messages": ANSWER[1:]}],
     "empty_text.jsonl": [ROW, {"prompt": "", "responses": ["", "a"]}],
     "single.jsonl": [ROW, {"prompt": "Two?", "responses": ["yes"]}],
+    "apart.jsonl": [{"chosen": ANSWER, "rejected": [{"role": "user", "content": "Two?"}, *ANSWER[1:]]}],
     "empty.jsonl": None,
 }
 TEXTS = {
@@ -125,6 +126,9 @@ _OPTIONS = {
     ),
     "a comparing model for one response in a list": line(
         "--data single.jsonl --model hf-pairwise", "single.jsonl, row 1: found one response, expected several"
+    ),
+    "a comparing model for different prompts": line(
+        "--data apart.jsonl --model hf-pairwise", "apart.jsonl, row 0: found responses to different prompts"
     ),
 }
 _DATA = {

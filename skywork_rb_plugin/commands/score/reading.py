@@ -132,6 +132,10 @@ class Reader:
             raise self._error(row, f"found no responses in {', '.join(self._fields.columns)}, expected some")
         if self._compares and len(choices) == 1:
             raise self._error(row, "found one response, expected several: --model hf-pairwise compares them")
+        if self._compares and any(one[:-1] != conversations[0][:-1] for one in conversations):
+            raise self._error(
+                row, "found responses to different prompts, expected one: --model hf-pairwise compares them"
+            )
         return Document(f"{self._origin}, row {row.number}", conversations)
 
     def _conversation(self, choice: Choice) -> list[Mapping]:

@@ -10,8 +10,8 @@ from skywork_rb_plugin.commands.score.source import Row, Source
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.models.requests import Document
 
-# of a window's conversations: some thousand packs; all of a window's text is in memory
-CHARACTERS = 16_000_000
+# of a window's conversations: some five hundred packs or more; all of a window's text is in memory
+CHARACTERS = 8_000_000
 
 
 @dataclass
