@@ -166,6 +166,17 @@ def test_a_score_that_is_no_number_names_its_row_and_keeps_the_others(tmp_path):
     assert len(Journal(tmp_path / "out.jsonl")._kept["rewards"]) == 26
 
 
+def test_a_conversation_that_the_template_refuses_names_its_row(tmp_path):
+    """And its response."""
+    template = "{% for m in messages %}{% if 'no' in m.content %}{{ raise_exception('no no') }}{% endif %}{{ m.content }}{% endfor %}"
+    (tmp_path / "t.jinja").write_text(template)
+    options = ("--model_args", f"pretrained=demo,chat_template={tmp_path / 't.jinja'}")
+    with pytest.raises(
+        UserError, match=r"row 6, response 1: the chat template of .* refuses .*no no.* goes on from there"
+    ):
+        score(tmp_path, [*ROWS, {"prompt": "Is it?", "responses": ["yes", "no"]}], *options)
+
+
 def test_the_page_shows_what_comes(tmp_path):
     """The example's last row, with all its responses and with the best."""
     example = Path(__file__).parent.parent / "examples" / "best_of_n" / "answers.jsonl"

@@ -11,8 +11,9 @@ from skywork_rb_plugin.conversations import Message, Reward, whole_conversation
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.host import Instance
 from skywork_rb_plugin.models.distinct import Answers
+from skywork_rb_plugin.models.documents import Document
 from skywork_rb_plugin.models.hf_reward import HFReward
-from skywork_rb_plugin.models.requests import Document, conversation_of, not_finite, refuse_unrankable
+from skywork_rb_plugin.models.requests import conversation_of, not_finite, refuse_unrankable
 from skywork_rb_plugin.rendering.rendered import PROBES
 from skywork_rb_plugin.scoring.batches import Kept
 from skywork_rb_plugin.scoring.progress import Counts

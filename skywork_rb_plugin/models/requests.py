@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from skywork_rb_plugin.conversations import Conversation, Message
 from skywork_rb_plugin.errors import UserError
@@ -14,19 +13,6 @@ UNANSWERABLE = {
     "loglikelihood": "the likelihood of a single continuation",
     "loglikelihood_rolling": "likelihoods of whole texts (perplexity)",
 }
-
-
-@dataclass(frozen=True)
-class Document:
-    """Responses that belong together.
-
-    Attributes:
-        name: for errors.
-        conversations: each response with the messages before it.
-    """
-
-    name: str
-    conversations: Sequence[Sequence[Message]]
 
 
 def conversation_of(context: str, continuation: str) -> Sequence[Message]:

@@ -1,7 +1,6 @@
 """RewardLM: a reward model as a language model of the host, whose log-likelihoods are rewards; what all backends share."""
 
 import abc
-import itertools
 import logging
 import math
 import threading
@@ -19,8 +18,8 @@ from skywork_rb_plugin.models.as_published import KnownRun
 from skywork_rb_plugin.models.cache_file import check_file
 from skywork_rb_plugin.models.coming_run import check_cache, check_tasks
 from skywork_rb_plugin.models.distinct import Answers, score_distinct
+from skywork_rb_plugin.models.documents import Document, rewards_of
 from skywork_rb_plugin.models.requests import (
-    Document,
     answer_is_missing,
     conversation_of,
     not_finite,
@@ -157,21 +156,11 @@ class RewardLM(LM):
         Raises:
             UserError: as `score`; finite rewards of the same forward passes are in `kept`.
         """
-        whole = [conversation for document in documents for conversation in document.conversations]
-        rewards = [math.nan] * len(whole)
 
-        def note(answers: Answers) -> None:
-            for indices, reward in answers:
-                if not math.isfinite(reward):
-                    names = (f"{one.name}, response {j}" for one in documents for j in range(len(one.conversations)))
-                    where = next(itertools.islice(names, indices[0], None))
-                    raise not_finite(where, whole[indices[0]][0]["content"], reward)
-                for i in indices:
-                    rewards[i] = float(reward)
+        def run(conversations: Iterable[Sequence[Message]], answer: Callable[[Answers], None]) -> None:
+            self._run(conversations, answer, counts, left="are kept", hidden=True, kept=kept)
 
-        self._run(whole, note, counts, left="are kept", hidden=True, kept=kept)
-        rest = iter(rewards)
-        return [list(itertools.islice(rest, len(document.conversations))) for document in documents]
+        return rewards_of(documents, run)
 
     def keep_halves(self, kept: Kept | None) -> None:
         """Keep there what the first of two models gives, or nowhere: a reward takes both. Here there is one."""

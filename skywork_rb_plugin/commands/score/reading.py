@@ -10,7 +10,7 @@ from skywork_rb_plugin.commands.score.source import Row
 from skywork_rb_plugin.commands.texts import RESPONSES, prompt_keys, responses_of
 from skywork_rb_plugin.conversations import with_system
 from skywork_rb_plugin.errors import UserError
-from skywork_rb_plugin.models.requests import Document
+from skywork_rb_plugin.models.documents import Document
 from skywork_rb_plugin.tasks.rows import Choice, choices_of, named_responses
 
 _EXPECTED = (

@@ -8,7 +8,7 @@ from itertools import islice
 from skywork_rb_plugin.commands.score.reading import Reader, characters_of
 from skywork_rb_plugin.commands.score.source import Row, Source
 from skywork_rb_plugin.errors import UserError
-from skywork_rb_plugin.models.requests import Document
+from skywork_rb_plugin.models.documents import Document
 
 # of a window's conversations: some five hundred packs or more; all of a window's text is in memory
 CHARACTERS = 8_000_000
