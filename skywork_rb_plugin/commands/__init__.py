@@ -28,6 +28,10 @@ COMMANDS = {
         "skywork_rb_plugin.commands.report.command:main",
         "write a page about one run or many: scores, margins, comparisons, the hardest rows",
     ),
+    "score": (
+        "skywork_rb_plugin.commands.score.command:main",
+        "give rewards to a file of conversations, or of prompts with many responses",
+    ),
 }
 
 
