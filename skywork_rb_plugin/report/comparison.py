@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.report import paired
 from skywork_rb_plugin.report.evidence import SLOW, Difference, Evidence, aggregation_function, is_number
-from skywork_rb_plugin.report.lines import MEAN, Line, aggregation, headline, lines_of
+from skywork_rb_plugin.report.lines import MEAN, Line, aggregation, headline, lines_of, metrics_of
 from skywork_rb_plugin.report.results import Run
 from skywork_rb_plugin.report.rows import Row
 
@@ -35,8 +35,9 @@ class Comparison:
 
     @functools.cached_property
     def pairs(self) -> dict[str, list[tuple[Row, Row]]]:
-        """The rows of each task that both runs have, joined."""
-        return {task: join(self.first, self.second, task) for task in self.first.tasks if task in self.second.tasks}
+        """The rows of each task that was compared, joined."""
+        tasks = dict.fromkeys(task for difference in self.differences for task in difference.first.tasks)
+        return {task: join(self.first, self.second, task) for task in tasks}
 
 
 def compare(
@@ -111,10 +112,10 @@ def _common_lines(
     # a group of other members is another score
     both = [(line, other) for line, other in both if set(line.tasks) == set(other.tasks)]
     if not both:
-        has = [", ".join(dict.fromkeys(line.metric for line in lines_of(run))) or "none" for run in (first, second)]
+        has = [", ".join(metrics_of(run)) or "none, as under --predict_only" for run in (first, second)]
         raise UserError(
             f"found no {metric or 'score'} in both {first.path} (its metrics: {has[0]}) and {second.path} ({has[1]}), "
-            "expected a metric that both have; under --predict_only a run has none, and --metadata metrics=NAME adds one"
+            "expected one that both have: --metric names another of these, --metadata metrics=NAME gives a run more"
         )
     found = [pair for pair in both if chosen is None or chosen(pair[0])]
     if not found:
@@ -134,7 +135,13 @@ def _compare(first: Run, second: Run, lines: Sequence[tuple[Line, Line]], seed: 
 
 
 def _check_log(run: Run, task: str) -> None:
-    """Refuse a log of another run: its rows must give the score that the results file has."""
+    """Refuse a log of another run: it must have as many rows, and they must give the score that the results file has."""
+    expected, found = run.data["results"][task].get("sample_len"), len(run.rows(task))
+    if isinstance(expected, int) and expected != found:
+        raise UserError(
+            f"{run.log(task)}: found {found} rows, expected {expected} as in {run.path.name}: the log is not complete, or another "
+            "run's; run it again with --log_samples"
+        )
     if (key := headline(run, task)) is None:
         return
     metric, chosen = key

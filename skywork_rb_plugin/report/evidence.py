@@ -64,17 +64,11 @@ class Evidence:
         self._draws: dict[tuple[str, str, str], paired.Draws | None] = {}
 
     def difference(self, first: Line, second: Line) -> Difference:
-        """A line of both runs, each with the rows that it has right: by the line's metric where it is 0 or 1, else by the note."""
-        key = (first.metric, first.filter)
+        """What the rows say of a line of both runs."""
         rows = [pair for task in first.tasks for pair in self._pairs[task]]
-        values = [row.values.get(key) for pair in rows for row in pair]
-        verdicts = all(value in (0, 1) for value in values)
-
-        def right(row: Row) -> bool | None:
-            return bool(row.values[key]) == first.higher_is_better if verdicts else row.right
-
-        seen = Counter((right(a), right(b)) for a, b in rows)
+        seen = Counter(verdicts(rows, first))
         counts = [seen[pair] for pair in ((True, True), (True, False), (False, True), (False, False))]
+        values = [row.values.get((first.metric, first.filter)) for pair in rows for row in pair]
         numbers = [value for value in [*values, first.value, second.value] if is_number(value)]
         fraction = all(0 <= number <= 1 for number in numbers)
         return Difference(first, second, self._test(first, second), None, *counts, fraction)
@@ -118,6 +112,19 @@ class Evidence:
                 drawn = function and paired.draws_of(function, first, second, seed, units)
             self._draws[place] = drawn
         return self._draws[place]
+
+
+def verdicts(rows: Sequence[tuple[Row, ...]], line: Line) -> list[tuple[bool | None, ...]]:
+    """Whether each run has each row right: by the line's metric where that is 0 or 1 in all rows, else by the row's note.
+
+    Args:
+        rows: of all runs, joined.
+        line: of any of them.
+    """
+    key = (line.metric, line.filter)
+    if all(row.values.get(key) in (0, 1) for joined in rows for row in joined):
+        return [tuple(bool(row.values[key]) == line.higher_is_better for row in joined) for joined in rows]
+    return [tuple(row.right for row in joined) for joined in rows]
 
 
 def aggregation_function(name: str | None) -> Callable[[Sequence], float] | None:

@@ -75,6 +75,11 @@ def lines_of(run: Run, metric: str | None = None) -> list[Line]:
     return found
 
 
+def metrics_of(run: Run) -> list[str]:
+    """Names of all metrics that a run has somewhere."""
+    return sorted({metric for row in run.data["results"].values() for metric, _ in _keys(row)})
+
+
 def headline(run: Run, task: str) -> tuple[str, str] | None:
     """A task's first metric and filter; None where it has no score."""
     return _key(run, task, None, None)
