@@ -65,7 +65,6 @@ def score_distinct(
             raise
     if unanswered:
         raise RuntimeError(f"scoring by {scorer.name} left {len(unanswered)} conversations without a reward")
-    progress.say_done()
     counts.conversations_truncated += rendered.truncated
     counts.tokens_truncated += sum(rendered.lost)
     if rendered.truncated:
