@@ -90,15 +90,16 @@ def draws_of_mean(differences: Sequence[float], seed: Sequence[int]) -> Draws:
     Returns:
         DRAWS of each.
     """
-    values, counts = np.unique(np.asarray(differences, dtype=float), return_counts=True)
-    rows, generator = int(counts.sum()), np.random.default_rng(seed)
+    differences = np.asarray(differences, dtype=float)
+    values, counts = np.unique(differences, return_counts=True)
+    sizes, many = np.unique(np.abs(differences), return_counts=True)
+    rows, generator = len(differences), np.random.default_rng(seed)
     mean, around, swapped = values @ counts / rows, [], []
     for some in np.array_split(np.empty(DRAWS), -(-DRAWS * len(values) // _AT_ONCE)):
-        # drawing rows with replacement is drawing how often each value comes; so is tossing a coin for each
-        drawn = generator.multinomial(rows, counts / rows, size=len(some))
-        kept = generator.binomial(counts, 0.5, size=drawn.shape)
-        around.append(drawn @ values / rows - mean)
-        swapped.append((2 * kept - counts) @ values / rows)
+        # drawing rows with replacement is drawing how often each value comes, and tossing coins how many keep their sign
+        around.append(generator.multinomial(rows, counts / rows, size=len(some)) @ values / rows - mean)
+        kept = generator.binomial(many, 0.5, size=(len(some), len(sizes)))
+        swapped.append((2 * kept - many) @ sizes / rows)
     swaps = np.concatenate(swapped)
     return Draws(np.concatenate(around) * np.sqrt(rows / (rows - 1)) if rows > 1 else swaps, swaps)
 

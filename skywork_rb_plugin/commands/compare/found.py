@@ -55,7 +55,7 @@ class Found:
         runs: by their labels.
         pairs: that were compared.
         differing: in what the runs differ.
-        missed: how many rows all runs miss, and of how many, of each line that is in all pairs' roots.
+        missed: how many rows all runs miss, and of how many, of each part that was asked for.
     """
 
     runs: dict[str, Run]
@@ -114,4 +114,6 @@ def _missed(runs: Sequence[Run], pairs: Sequence[Pair]) -> Iterator[tuple[Line, 
                 tuple(table[key] for table in same) for same in tables for key in same[0] if all(key in t for t in same)
             ]
             right = verdicts(rows, line)
+            if any(None in verdict for verdict in right):
+                continue
             yield line, sum(set(verdict) == {False} for verdict in right), len(right)

@@ -36,8 +36,8 @@ def show(found: Found) -> None:
         console.print(Text(f"{label}  {visible(run.name)}", style="bold"))
         console.print(Text(f"   {visible(str(run.path))}"), soft_wrap=True)
     for pair in found.pairs:
+        console.print()
         for title, differences in _benchmarks(pair):
-            console.print()
             console.print(
                 Text(f"{visible(title)}: {pair.labels[0]} and {pair.labels[1]}, {_unit(differences)}", style="bold")
             )
@@ -126,4 +126,6 @@ def _scores(one: Difference, plus_minus: str) -> list[str]:
 
 
 def _rows(one: Difference) -> list[str]:
-    return [str(count) for count in (one.both, one.only_first, one.only_second, one.neither)]
+    counts = (one.both, one.only_first, one.only_second, one.neither)
+    # of some scores no row is right or wrong
+    return [str(count) if any(counts) else "" for count in counts]

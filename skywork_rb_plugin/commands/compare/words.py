@@ -19,7 +19,7 @@ def number(value: float | None, fraction: bool, signed: bool = False) -> str:
     """A score in percent, or as it is where it is no fraction."""
     if value is None:
         return "N/A"
-    sign = "+" if signed else ""
+    sign = "+" if signed and value else ""
     return f"{100 * value:{sign}.1f}" if fraction else f"{value:{sign}.3g}"
 
 
@@ -86,7 +86,7 @@ def conclusion(one: Difference, labels: tuple[str, str], tests: int) -> str:
 
 def missed(found: Found) -> Iterator[str]:
     """How many rows no run has right."""
-    for line, count, rows in found.missed[:_CONCLUSIONS]:
+    for line, count, rows in found.missed if len(found.missed) <= _CONCLUSIONS else ():
         everyone = "Both runs" if len(found.runs) == 2 else f"All {len(found.runs)} runs"
         yield f"{everyone} miss {count} of {rows} rows of {line.title}."
 
