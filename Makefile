@@ -6,7 +6,7 @@ LOWEST = $(VENV)/lowest
 DEMO = lm_eval run --model hf-reward --model_args pretrained=demo --tasks preference_demo
 # what meets torch, transformers, datasets and the host: run on the lowest versions too, and needs no assets
 CORE_TESTS = $(addprefix tests/test_,cache_file.py checkpoint.py choice.py coming_run.py conversations.py data.py discovery.py gates.py groups.py heads.py hf_reward.py internlm2.py \
-	lm_head.py masks.py no_reward_model.py plugins.py policy.py process_heads.py python.py rendering.py score_cache.py scorer.py scoring.py tasks.py value_files.py value_heads.py)
+	lm_head.py masks.py no_reward_model.py plugins.py policy.py process_heads.py python.py rendering.py score_cache.py score_command.py scorer.py scoring.py tasks.py value_files.py value_heads.py)
 
 .PHONY: demo test test-lowest lint docs wheel clean
 

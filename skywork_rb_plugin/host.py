@@ -27,6 +27,7 @@ _PLACES = {
     "GroupConfig": ("lm_eval.config.group",),
     "HFLM": ("lm_eval.models.huggingface",),
     "Instance": ("lm_eval.api.instance",),
+    "MergeDictAction": ("lm_eval._cli.utils",),
     "Kind": ("lm_eval.tasks._index",),
     "Task": ("lm_eval.api.task",),
     "TaskConfig": ("lm_eval.config.task",),

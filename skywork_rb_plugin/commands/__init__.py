@@ -28,6 +28,10 @@ COMMANDS = {
         "skywork_rb_plugin.commands.overlap.command:main",
         "report n-grams that a training set shares with evaluation prompts",
     ),
+    "score": (
+        "skywork_rb_plugin.commands.score.command:main",
+        "give rewards to a file of conversations, or of prompts with many responses",
+    ),
 }
 
 

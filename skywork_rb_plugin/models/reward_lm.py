@@ -20,10 +20,11 @@ from skywork_rb_plugin.models.as_published import KnownRun
 from skywork_rb_plugin.models.cache_file import check_file
 from skywork_rb_plugin.models.coming_run import check_cache, check_tasks
 from skywork_rb_plugin.models.distinct import Answers, score_distinct
+from skywork_rb_plugin.models.documents import Document, rewards_of
 from skywork_rb_plugin.models.last_line import LastLine
 from skywork_rb_plugin.models.requests import answer_is_missing, conversation_of, not_finite, refuse_unrankable
 from skywork_rb_plugin.rendering.renderer import Renderer
-from skywork_rb_plugin.scoring.batches import Scorer
+from skywork_rb_plugin.scoring.batches import Kept, Scorer
 from skywork_rb_plugin.scoring.progress import Counts
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
@@ -55,6 +56,8 @@ class RewardLM(LM):
     of_one_response = True
     # it logs a run's last line itself; for other models our tasks do
     sums_up = True
+    # whether a reward takes two models, whose scores are kept one by one
+    takes_halves = False
 
     def __init__(self, *args, **kwargs) -> None:
         self._database = None
@@ -140,6 +143,28 @@ class RewardLM(LM):
         bar = {"hidden": not progress, "delay": _SECONDS_WITHOUT_BAR}
         self._run(whole, note, Counts(), left="are lost", **bar)
         return rewards
+
+    def score_documents(
+        self, documents: Sequence[Document], counts: Counts, kept: Kept | None = None
+    ) -> list[list[float]]:
+        """The rewards of documents' responses; without a bar.
+
+        Args:
+            documents: prompts with their responses.
+            counts: what is added to.
+            kept: where rewards outlive a run that is killed; what it has is not scored again.
+
+        Raises:
+            UserError: as `score`; finite rewards of the same forward passes are in `kept`.
+        """
+
+        def run(conversations: Iterable[Sequence[Message]], answer: Callable[[Answers], None]) -> None:
+            self._run(conversations, answer, counts, left="are kept", hidden=True, kept=kept)
+
+        return rewards_of(documents, run)
+
+    def keep_halves(self, kept: Kept | None) -> None:
+        """Keep there what the first of two models gives, or nowhere: a reward takes both. Here there is one."""
 
     def _run(
         self,

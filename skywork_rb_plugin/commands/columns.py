@@ -13,11 +13,6 @@ _ABOUT = {
 }  # fmt: skip
 _SERIES = (tuple("abcdefgh"), tuple("12345678"), tuple("01234567"), ("chosen", "rejected"))
 
-_HELP = (
-    "expected `chosen` and `rejected`, two responses with a label or scores, or a list of responses with scores: say with "
-    "--prompt, --responses, --target and --scores which columns they are"
-)
-
 
 class Columns:
     """The columns of a dataset by what they hold; fields of a structure are columns called `column.field`.
@@ -26,10 +21,11 @@ class Columns:
         rows: the rows; the first tells the kinds, all of them the labels.
         names: the columns' names.
         origin: the dataset in words, for messages.
+        expected: what to do about columns that can't be told apart, for messages.
     """
 
-    def __init__(self, rows: Sequence[Mapping], names: Sequence[str], origin: str) -> None:
-        self.rows, self.top, self.origin = rows, list(names), origin
+    def __init__(self, rows: Sequence[Mapping], names: Sequence[str], origin: str, expected: str) -> None:
+        self.rows, self.top, self.origin, self._expected = rows, list(names), origin, expected
         self.kinds = {}
         for name in names:
             value = rows[0][name]
@@ -64,7 +60,7 @@ class Columns:
     def error(self, found: str) -> UserError:
         """One line with all columns."""
         listed = ", ".join(f"{name} ({kind})" for name, kind in self.kinds.items())
-        return UserError(f"{found} in the columns {listed} of {self.origin}, {_HELP}")
+        return UserError(f"{found} in the columns {listed} of {self.origin}, {self._expected}")
 
     def known(self, names: Sequence[str], flag: str) -> list[str]:
         """The columns that the user named.
