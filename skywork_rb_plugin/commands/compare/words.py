@@ -19,8 +19,9 @@ def number(value: float | None, fraction: bool, signed: bool = False) -> str:
     """A score in percent, or as it is where it is no fraction."""
     if value is None:
         return "N/A"
-    sign = "+" if signed and value else ""
-    return f"{100 * value:{sign}.1f}" if fraction else f"{value:{sign}.3g}"
+    shown = f"{100 * value:+.1f}" if fraction else f"{value:+.3g}"
+    # what rounds to zero has no sign
+    return shown if signed and float(shown) else shown.removeprefix("+") if float(shown) else shown[1:]
 
 
 def probability(p: float) -> str:
@@ -36,33 +37,31 @@ def _equals(p: float) -> str:
 def conclusions(pair: Pair, tests: int) -> Iterator[str]:
     """A sentence for each benchmark or chosen part; of many only those that show a difference, and one for the rest."""
     roots = pair.roots
-    labels = tuple(
-        f"{label} ({run.name})"
-        for label, run in zip(pair.labels, (pair.comparison.first, pair.comparison.second), strict=True)
-    )
     if len(roots) <= _CONCLUSIONS:
-        yield from (conclusion(one, labels, tests) for one in roots)
+        yield from (conclusion(one, pair, tests) for one in roots)
         return
     telling = [one for one in roots if one.test and one.test.p < ALPHA]
-    yield from (conclusion(one, labels, tests) for one in telling)
+    yield from (conclusion(one, pair, tests) for one in telling)
     if rest := [short_name(one.first) for one in roots if one not in telling]:
         yield f"Can't be told apart in {', '.join(rest)}."
 
 
-def conclusion(one: Difference, labels: tuple[str, str], tests: int) -> str:
+def conclusion(one: Difference, pair: Pair, tests: int) -> str:
     """Which of two runs is better, by how much, and whether that may be chance."""
-    title = one.first.title
+    title, labels = one.first.title, pair.labels
+    runs = (pair.comparison.first, pair.comparison.second)
+    names = [f"{label} ({run.name})" for label, run in zip(labels, runs, strict=True)]
     if one.first.value is None or one.second.value is None:
-        without = [label for label, line in zip(labels, (one.first, one.second), strict=True) if line.value is None]
+        without = [name for name, line in zip(names, (one.first, one.second), strict=True) if line.value is None]
         return f"{title}: {' and '.join(without)} has no {one.first.metric} here (N/A), so there is nothing to compare."
-    better, worse = labels[::-1] if one.gain > 0 else labels
+    better, worse = names[::-1] if one.gain > 0 else names
     unit = " points" if one.fraction else f" in {one.first.metric}"
     by = f"{number(abs(one.gain), one.fraction)}{unit}" + (
         "" if one.first.higher_is_better else ", where less is better"
     )
     if one.test is None:
         if not one.gain:
-            return f"{title}: {labels[0]} and {labels[1]} score the same."
+            return f"{title}: {names[0]} and {names[1]} score the same."
         return f"{title}: {better} scores better than {worse} by {by}; whether that is chance the rows do not tell."
     low, high = one.test.low, one.test.high
     if one.test.difference < 0:
@@ -77,9 +76,9 @@ def conclusion(one: Difference, labels: tuple[str, str], tests: int) -> str:
             f"but among {tests} tests it may be: {both}. This does not settle which is better."
         )
     if not one.gain:
-        return f"{title}: {labels[0]} and {labels[1]} can't be told apart: they score the same ({interval}; {both})."
+        return f"{title}: {names[0]} and {names[1]} can't be told apart: they score the same ({interval}; {both})."
     return (
-        f"{title}: {labels[0]} and {labels[1]} can't be told apart. {better} scores better by {by} ({interval}), which may "
+        f"{title}: {names[0]} and {names[1]} can't be told apart. {labels[one.gain > 0]} scores better by {by} ({interval}), which may "
         f"well be chance: {both}."
     )
 
