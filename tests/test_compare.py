@@ -126,11 +126,15 @@ def test_texts_do_not_act(task_manager, tmp_path, capsys):
     assert "Row 1 of 1: only A is right" in text
 
 
-def test_one_table_where_there_is_room(whole, capsys, monkeypatch):
-    """The wide layout has the same numbers; a run under --limit says that it is an estimate."""
-    monkeypatch.setenv("COLUMNS", "140")
-    text = printed(capsys, *whole, "--in", "Safety")
-    assert sum("xstest_should_respond" in line for line in text.splitlines()) == 1
+def test_tables_fit(whole, capsys, monkeypatch):
+    """One table where there is room, two where there is less; no number is cut where there is too little."""
+    shown = {}
+    for width in ("140", "80", "30"):
+        monkeypatch.setenv("COLUMNS", width)
+        shown[width] = printed(capsys, *whole, "--in", "Safety")
+    counts = [sum("xstest_should_respond" in line for line in text.splitlines()) for text in shown.values()]
+    assert counts == [1, 2, 2]
+    assert shown["30"] == shown["80"]
 
 
 def test_options(whole, capsys, task_manager, tmp_path):

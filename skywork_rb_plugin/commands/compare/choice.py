@@ -36,4 +36,6 @@ def chooser(patterns: Iterable[str], runs: Sequence[Run], metric: str | None) ->
 
 def short_name(line: Line) -> str:
     """A group's title; a task's title without the name of the benchmark that it lies in."""
-    return section_name(line.path[0], line.title) if line.is_task and line.path else line.title
+    if not line.is_task or not line.path:
+        return line.title
+    return section_name(line.path[0], line.title).removeprefix(f"{line.path[0]}-")

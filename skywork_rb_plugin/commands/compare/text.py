@@ -22,8 +22,8 @@ from skywork_rb_plugin.commands.compare.words import (
 )
 from skywork_rb_plugin.report.evidence import Difference
 
-# from so many columns on all is one table
-_WIDE = 110
+# the tables' columns; from so many on all is one table
+_NARROW, _WIDE = 80, 110
 # a setting's values in more characters are cut
 _SETTING = 240
 
@@ -32,6 +32,7 @@ def show(found: Found) -> None:
     """Print it."""
     # every text is a Text or without markup: what stands in brackets is no style
     console = Console(file=sys.stdout, markup=False, highlight=False, emoji=False)
+    console.width = max(console.width, _NARROW)
     for label, run in found.runs.items():
         console.print(Text(f"{label}  {visible(run.name)}", style="bold"))
         console.print(Text(f"   {visible(str(run.path))}"), soft_wrap=True)
