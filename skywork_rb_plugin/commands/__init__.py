@@ -12,6 +12,10 @@ COMMANDS = {
         "skywork_rb_plugin.commands.check.command:main",
         "load a model, show how its rewards are read, say what is wrong",
     ),
+    "compare": (
+        "skywork_rb_plugin.commands.compare.command:main",
+        "tell which of two runs is better, whether that may be chance, and on which rows they differ",
+    ),
     "info": (
         "skywork_rb_plugin.commands.info.command:main",
         "show models, benchmarks, where their data is, and versions",
