@@ -9,6 +9,7 @@ from result_files import at_random, write_run
 
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.report.comparison import compare
+from skywork_rb_plugin.report.evidence import aggregation_function
 from skywork_rb_plugin.report.lines import lines_of
 from skywork_rb_plugin.report.results import read_runs
 from skywork_rb_plugin.report.rows import read_rows
@@ -188,3 +189,9 @@ def test_shares_give_the_groups_scores(demos):
     for line in lines_of(run):
         assert sum(share * values[task] for task, share in line.shares.items()) == pytest.approx(line.value)
         assert set(line.tasks) == set(line.shares)
+
+
+def test_unknown_aggregations():
+    """What neither the plugin nor the host knows is no error: such scores are shown without a test."""
+    assert aggregation_function(None) is aggregation_function("of somebody's own") is None
+    assert aggregation_function("mean")([0, 1]) == 0.5

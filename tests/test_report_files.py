@@ -163,3 +163,12 @@ def test_a_page_is_replaced_as_a_whole(tmp_path, monkeypatch):
         output.write("--output", str(file), "new")
     assert os.listdir(tmp_path) == ["page.html"]
     assert file.read_text() == "old"
+
+
+def test_a_log_of_another_run(demo_runs, tmp_path):
+    """No page is made of rows that do not give the score of the results file."""
+    folder = shutil.copytree(next(path.parent for path in demo_runs.rglob("results_*.json")), tmp_path / "run")
+    edit_samples(folder, lambda line: line.update(acc=0.0))
+    with pytest.raises(UserError, match="found rows that give acc 0, expected"):
+        command.main([str(folder), "-o", str(tmp_path / "page.html")])
+    assert not (tmp_path / "page.html").exists()

@@ -134,16 +134,28 @@ def _compare(first: Run, second: Run, lines: Sequence[tuple[Line, Line]], seed: 
     return comparison
 
 
+def check_logs(run: Run) -> None:
+    """Look at the sample logs that a run has.
+
+    Raises:
+        UserError: one is broken, not complete, or another run's.
+    """
+    with _quietly():
+        for task in run.tasks:
+            if run.log(task).is_file():
+                _check_log(run, task)
+
+
 def _check_log(run: Run, task: str) -> None:
     """Refuse a log of another run: it must have as many rows, and they must give the score that the results file has."""
+    if (key := headline(run, task)) is None:  # nothing was measured
+        return
     expected, found = run.data["results"][task].get("sample_len"), len(run.rows(task))
     if isinstance(expected, int) and expected != found:
         raise UserError(
             f"{run.log(task)}: found {found} rows, expected {expected} as in {run.path.name}: the log is not complete, or another "
             "run's; run it again with --log_samples"
         )
-    if (key := headline(run, task)) is None:
-        return
     metric, chosen = key
     value = run.data["results"][task].get(f"{metric},{chosen}")
     values = [row.values[key] for row in run.rows(task).values() if key in row.values]

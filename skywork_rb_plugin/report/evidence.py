@@ -136,7 +136,8 @@ def aggregation_function(name: str | None) -> Callable[[Sequence], float] | None
 
     from skywork_rb_plugin.host import aggregation_registry
 
-    return aggregation_registry.get(name)
+    # without a default the host's registry raises for names that it does not have
+    return aggregation_registry.get(name, None)
 
 
 def is_number(value: object) -> bool:

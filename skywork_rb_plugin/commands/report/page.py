@@ -12,6 +12,7 @@ from skywork_rb_plugin.commands.report.margins import Logged, calibration_part, 
 from skywork_rb_plugin.commands.report.paired import agreement_part, comparable, paired_part
 from skywork_rb_plugin.commands.report.readings import Readings
 from skywork_rb_plugin.commands.report.scores import benchmark_title, scored, scores_part
+from skywork_rb_plugin.report.comparison import check_logs
 from skywork_rb_plugin.report.results import Run
 from skywork_rb_plugin.report.sections import sections
 from skywork_rb_plugin.report.texts import in_a_line, shown
@@ -32,8 +33,10 @@ def page(runs: Sequence[Run], title: str | None, most: int) -> tuple[str, int]:
         its HTML; how many characters of each text are shown.
 
     Raises:
-        UserError: a sample log is broken.
+        UserError: a sample log is broken, not complete, or another run's.
     """
+    for run in runs:
+        check_logs(run)
     found = sections(runs)
     logs = [Logged(run, place, found) for place, run in enumerate(runs)]
     readings = Readings(runs, found, most)
