@@ -6,7 +6,7 @@
 The file is made here: prompts of the packaged pairs, each with a number of its own in front, and 32 answers that branch off
 from each other as samples of one model do. The real command scores it twice: once undisturbed, with its memory watched, and
 once with SIGKILL at random moments, begun again with the same command each time. One by one means padded batches of one
-conversation, as `pipeline` and most scripts do it; of the first prompts alone.
+conversation, of the first prompts alone.
 """
 
 import argparse
