@@ -170,9 +170,14 @@ def test_a_process_that_is_killed_goes_on(tmp_path, monkeypatch):
 
 def test_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch, capsys):
     """In one line, after that of the bar."""
+    # a shell's background job ignores SIGINT, and so does what it starts
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     monkeypatch.setattr(journal.Journal, "keep", lambda *_: signal.raise_signal(signal.SIGINT))
-    with pytest.raises(KeyboardInterrupt):
-        score(tmp_path, ROWS)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            score(tmp_path, ROWS)
+    finally:
+        signal.signal(signal.SIGINT, before)
     *_, last = capsys.readouterr().err.splitlines()
     assert last.startswith("Interrupted: 0 of 7 rows are in ")
     assert last.endswith("out.jsonl.progress; the same command goes on from there")
