@@ -98,12 +98,6 @@ def imports_picture():
     return "\n".join(["```mermaid", "graph TD", *lines, "```"])
 
 
-def hardest_rows():
-    """The lines of docs/samples.md that list them."""
-    [lines] = code_of("docs/samples.md", "python")
-    return f"```python\n{lines}```"
-
-
 def bad_inputs_table():
     """How many bad inputs end how, by area."""
     ends = (SCORED, LINE, HOST)
@@ -126,7 +120,6 @@ def faults_table():
 
 # (page, name between the markers <!-- name --> and <!-- /name -->) -> what writes that part
 WRITTEN = {
-    ("README.md", "hardest"): hardest_rows,
     ("docs/api.md", "options of api-reward"): lambda: options_table(APIReward),
     ("docs/architecture.md", "imports"): imports_picture,
     ("docs/benchmarks.md", "metrics"): metrics_table,
