@@ -3,18 +3,28 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 LOWEST = $(VENV)/lowest
+DEMO = lm_eval run --model hf-reward --model_args pretrained=demo --tasks preference_demo
 # what meets torch, transformers, datasets and the host: run on the lowest versions too, and needs no assets
 CORE_TESTS = $(addprefix tests/test_,cache_file.py checkpoint.py choice.py coming_run.py conversations.py data.py discovery.py gates.py groups.py heads.py hf_reward.py internlm2.py \
-	lm_head.py masks.py no_reward_model.py plugins.py policy.py process_heads.py python.py rendering.py score_cache.py scorer.py scoring.py tasks.py value_files.py value_heads.py)
+	lm_head.py masks.py no_reward_model.py plugins.py policy.py process_heads.py python.py rendering.py score_cache.py score_command.py scorer.py scoring.py tasks.py value_files.py value_heads.py)
 
-.PHONY: demo test test-lowest lint docs wheel clean
+.PHONY: demo test test-browser test-lowest lint docs wheel clean
 
 demo: $(VENV)/installed  ## score the packaged demo model on the packaged pairs; needs no network after the install
-	HF_HUB_OFFLINE=1 $(BIN)/lm_eval run --model hf-reward --model_args pretrained=demo --tasks preference_demo
+	HF_HUB_OFFLINE=1 $(BIN)/$(DEMO) | tee $(VENV)/demo.txt
+	@grep -q '^|Preference demo .*|0\.8571|' $(VENV)/demo.txt || { echo 'The demo failed: found no table whose first row has the score 0.8571.' >&2; exit 1; }
+	@echo 'The demo worked: the score is 0.8571, as it should be. What to try next:'
+	@echo '  export PATH="$(if $(filter /%,$(BIN)),,$$PWD/)$(BIN):$$PATH"'
+	@echo '  $(DEMO) --output_path results --log_samples'
+	@echo '  python -m skywork_rb_plugin report results -o report.html     # which rows are wrong, and how sure the score is'
+	@echo '  python -m skywork_rb_plugin compare results OTHER_RESULTS     # once another model has results: which is better'
 
 # two processes with a thread each: more threads only wait for each other on models this small
-test: $(VENV)/installed-test $(VENV)/installed-trl  ## run the tests
+test: $(VENV)/installed-test $(VENV)/installed-trl $(VENV)/installed-trackers  ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+test-browser: $(VENV)/installed-test $(VENV)/installed-browser  ## look at the report in a headless Chromium; SKYWORK_RB_CHROMIUM names one
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_report_page.py
 
 test-lowest: $(LOWEST)/installed  ## run the core tests on the lowest versions that pyproject.toml declares
 	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n 2 $(CORE_TESTS)

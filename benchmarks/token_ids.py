@@ -20,6 +20,8 @@ class TokenIds:
         order: of each conversation of the data, chosen and rejected in turns, which of them it is.
     """
 
+    done = frozenset()
+
     def __init__(self, sequences: Sequence[Sequence[int]], order: Sequence[int]) -> None:
         self.sequences, self.order = [tuple(ids) for ids in sequences], list(order)
 

@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 
 # public name -> where it lives
 _EXPORTS = {
+    "APIReward": "skywork_rb_plugin.models.api_reward:APIReward",
     "Checkpoint": "skywork_rb_plugin.heads.checkpoint:Checkpoint",
     "Conversation": "skywork_rb_plugin.conversations:Conversation",
     "Family": "skywork_rb_plugin.heads.family:Family",
@@ -27,8 +28,8 @@ _EXPORTS = {
 }
 
 __all__ = [
-    "Checkpoint", "Conversation", "Family", "HFReward", "Head", "JudgeTask", "Loaded", "PreferenceTask", "ProcessTask",
-    "RewardLM", "UserError", "WeightedGroup", "hookimpl", "load", "register",
+    "APIReward", "Checkpoint", "Conversation", "Family", "HFReward", "Head", "JudgeTask", "Loaded", "PreferenceTask",
+    "ProcessTask", "RewardLM", "UserError", "WeightedGroup", "hookimpl", "load", "register",
 ]  # fmt: skip
 
 

@@ -27,6 +27,7 @@ _PLACES = {
     "GroupConfig": ("lm_eval.config.group",),
     "HFLM": ("lm_eval.models.huggingface",),
     "Instance": ("lm_eval.api.instance",),
+    "MergeDictAction": ("lm_eval._cli.utils",),
     "Kind": ("lm_eval.tasks._index",),
     "Task": ("lm_eval.api.task",),
     "TaskConfig": ("lm_eval.config.task",),
@@ -70,12 +71,28 @@ def coming_evaluation(made: type) -> dict[str, object] | None:
 
 def evaluated_model() -> object | None:
     """The model whose answers `evaluate` is just measuring: it tells no task and no group; None elsewhere."""
-    return (_caller("evaluate") or {}).get("lm")
+    return (evaluation() or {}).get("lm")
 
 
-def _caller(function: str) -> dict[str, object] | None:
-    """The arguments, and other names, of a function of the host's evaluator where it is among the callers."""
-    evaluator = sys.modules.get("lm_eval.evaluator")
+def evaluation() -> dict[str, object] | None:
+    """What `evaluate` has at hand, `lm`, `groups` and `eval_tasks` among it, where it is among the callers; else None."""
+    return _caller("evaluate")
+
+
+def whole_run() -> dict[str, object] | None:
+    """What `simple_evaluate` was asked, by the names of its arguments, and its `results` once it has them; else None."""
+    return _caller("simple_evaluate")
+
+
+def task_rows() -> Mapping[str, Mapping]:
+    """The rows of the tasks that the host has measured, while it measures them; it shows groups all, and tasks none."""
+    result = (_caller("_collect_results", "lm_eval.evaluator_utils") or {}).get("result")
+    return getattr(result, "metrics", {})
+
+
+def _caller(function: str, module: str = "lm_eval.evaluator") -> dict[str, object] | None:
+    """The arguments, and other names, of a function of the host where it is among the callers."""
+    evaluator = sys.modules.get(module)
     frame = inspect.currentframe()
     try:
         while frame is not None and evaluator is not None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import zlib
 from pathlib import Path
 
 import pytest
@@ -161,3 +162,43 @@ def preference_task(rows, folder, **settings):
         "test_split": "train",
         **settings,
     }
+
+
+@pytest.fixture(scope="session")
+def demo_runs(tmp_path_factory, task_manager):
+    """A folder with the runs of two models, `one` and `two`, on the packaged pairs, with sample logs."""
+    from reports import save_run
+
+    folder = tmp_path_factory.mktemp("runs")
+    for name in ("one", "two"):
+
+        def reward(context, response, name=name):
+            return zlib.crc32((name + str(context) + response).encode()) % 997 / 100 - 5
+
+        save_run(folder, name, reward, ["preference_demo"], task_manager)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def run_of_one_row(tmp_path_factory, task_manager):
+    """The folder of a run of one row, which the model `mine` has wrong."""
+    from reports import save_run
+
+    folder = tmp_path_factory.mktemp("one-row")
+    task = preference_task([{"prompt": "p", "chosen": "a", "rejected": "bb"}], folder)
+    return save_run(folder / "runs", "mine", lambda context, response: len(response), [task], task_manager)
+
+
+@pytest.fixture
+def report_page(tmp_path):
+    """Run `report` in this process on folders; returns the page."""
+    from reports import Page
+
+    from skywork_rb_plugin.commands.report import command
+
+    def call(*arguments):
+        file = tmp_path / "page.html"
+        command.main([*map(str, arguments), "-o", str(file)])
+        return Page(file.read_text(encoding="utf-8"))
+
+    return call

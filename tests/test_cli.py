@@ -44,7 +44,9 @@ def test_demo_prefers_chosen_and_writes_everything(tmp_path):
         "--output_path", "results", "--log_samples", cwd=tmp_path,
     )  # fmt: skip
     results = results_in(tmp_path / "results")
-    assert "|Preference demo" in done.stdout
+    assert code_of("README.md", "text")[0].partition("The demo worked")[0].strip() == done.stdout.strip()
+    assert done.stderr.count("Preference demo acc 0.8571 ± 0.0331; scored 224 conversations in ") == 1
+    assert " report results/demo -o report.html\n" in done.stderr
     assert sum(count["effective"] for count in results["n-samples"].values()) >= 80
     assert results["results"]["preference_demo"]["acc,none"] > 0.75
     for section in ("chat", "chat_hard", "safety", "reasoning"):
@@ -132,7 +134,9 @@ def test_data_parallel_run_gives_the_same_numbers(models, data_root, tmp_path):
     }
     env = {"SKYWORK_RB_DATA_ROOT": str(data_root), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     for name, command_line in launch.items():
-        run(*command_line, *options, "--output_path", name, "--use_cache", tmp_path / name, cwd=tmp_path, **env)
+        paths = ["--output_path", name, "--use_cache", tmp_path / name]
+        done = run(*command_line, *options, *paths, cwd=tmp_path, **env)
+        assert done.stderr.count("; scored 402 conversations in ") == done.stderr.count("onversations in ") == 1
     assert sorted(path.name for path in tmp_path.glob("*.db")) == ["one_rank0.db", "two_rank0.db", "two_rank1.db"]
     two, one = results_in(tmp_path / "two"), results_in(tmp_path / "one")
     for name in ("rewardbench_hep_python", "rewardbench_mt_bench_hard"):

@@ -8,8 +8,10 @@ from pathlib import Path
 import grimp
 from bad_inputs import AREAS
 from bad_inputs.case import HOST, LINE, SCORED
+from servers.faults import FAULTS, RIGHT
+from servers.faults import LINE as ONE_LINE
 
-from skywork_rb_plugin import HFReward
+from skywork_rb_plugin import APIReward, HFReward
 from skywork_rb_plugin.heads.plugins import BUILT_IN, registered
 from skywork_rb_plugin.metrics.table import TABLE
 from skywork_rb_plugin.models.hf_dpo import HFDPO
@@ -96,12 +98,6 @@ def imports_picture():
     return "\n".join(["```mermaid", "graph TD", *lines, "```"])
 
 
-def hardest_rows():
-    """The lines of docs/samples.md that list them."""
-    [lines] = code_of("docs/samples.md", "python")
-    return f"```python\n{lines}```"
-
-
 def bad_inputs_table():
     """How many bad inputs end how, by area."""
     ends = (SCORED, LINE, HOST)
@@ -112,9 +108,19 @@ def bad_inputs_table():
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
+def faults_table():
+    """What goes wrong with a server, when, and how a run ends then."""
+    rows = [("what", "when", "end", "the line says, or the log")]
+    for name, fault in FAULTS.items():
+        rows.append((name, fault.when, fault.end, f"`{fault.says}`" if fault.says else ""))
+    ends = Counter(fault.end for fault in FAULTS.values())
+    counts = f"{ends.total()} faults: {ends[RIGHT]} end in right scores, {ends[ONE_LINE]} in one line."
+    return f"{counts}\n\n{as_table(rows)}"
+
+
 # (page, name between the markers <!-- name --> and <!-- /name -->) -> what writes that part
 WRITTEN = {
-    ("README.md", "hardest"): hardest_rows,
+    ("docs/api.md", "options of api-reward"): lambda: options_table(APIReward),
     ("docs/architecture.md", "imports"): imports_picture,
     ("docs/benchmarks.md", "metrics"): metrics_table,
     ("docs/models.md", "options"): options_table,
@@ -122,6 +128,7 @@ WRITTEN = {
     ("docs/models.md", "families"): families_table,
     ("docs/models.md", "known models"): known_models_table,
     ("docs/reliability.md", "bad inputs"): bad_inputs_table,
+    ("docs/reliability.md", "faults of servers"): faults_table,
 }
 
 

@@ -1,6 +1,9 @@
 """Weighted groups: official numbers, members, weights, what is refused."""
 
+import copy
+import json
 import math
+import re
 
 import pytest
 from conftest import NUMBERS, SUBSETS, preference_task, write_rows
@@ -251,3 +254,27 @@ def test_member_with_a_class_is_defined_where_it_stands(task_manager, tmp_path):
     TaskManager(include_path=str(tmp_path), include_defaults=False)
     group = {"task": "ours", "class": WeightedGroup, "members": [preference_task(ROWS, tmp_path)]}
     assert evaluate(length, [group], task_manager)[0]["groups"]["ours"]["acc,none"] == pytest.approx(1 / 3)
+
+
+def test_the_table_has_members_in_their_order(task_manager):
+    """As the YAML lists them, where the host alone would sort them by name; what copies and writes results sees names."""
+    from lm_eval.utils import make_table
+
+    results, _ = evaluate(right_up_to, ["rewardbench"], task_manager, limit=1, log_samples=False)
+    sections = re.findall(r"^\| - ([\w ]+?) *\|", make_table(results, "groups"), re.MULTILINE)
+    assert sections == ["Chat", "Chat Hard", "Safety", "Reasoning"]
+    rows = re.findall(r"^\|  - (rewardbench_\w+)", make_table(results), re.MULTILINE)
+    assert rows[:6] == [
+        f"rewardbench_{name}"
+        for name in (
+            "alpacaeval_easy",
+            "alpacaeval_length",
+            "alpacaeval_hard",
+            "mt_bench_easy",
+            "mt_bench_med",
+            "mt_bench_hard",
+        )
+    ]
+    assert make_table(copy.deepcopy(results)) == make_table(results)
+    named = [f"rewardbench::{name}" for name in ("chat", "chat_hard", "safety", "reasoning")]
+    assert json.loads(json.dumps(results["group_subtasks"]))["rewardbench"] == named

@@ -28,6 +28,8 @@ STEP = 7  # the token that ends a step
 class Tokenized:
     """Conversations that are token ids already."""
 
+    done = frozenset()
+
     def __init__(self, sequences):
         self.sequences, self.texts = sequences, [" ".join(map(str, ids)) for ids in sequences]
 

@@ -29,7 +29,7 @@ def test_lists_of_responses_with_scores(task_manager, tmp_path, caplog):
     assert row["pair_acc,none"] == 0.5
     assert results["n-samples"]["mine"]["original"] == 2
     assert "mine: 1 of 3 rows are left out, whose responses all have the same score (data: json files" in caplog.text
-    assert [sample["target"] for sample in results["samples"]["mine"]] == [1, [1, 2]]
+    assert [sample["target"] for sample in results["samples"]["mine"]] == ["1", "[1, 2]"]
 
 
 def test_lists_of_structures(task_manager, tmp_path):

@@ -102,6 +102,7 @@ class Ready:
 
     def __init__(self, sequences):
         self.texts, self.encode = [""] * len(sequences), lambda indices: [sequences[i] for i in indices]
+        self.done = frozenset()
 
 
 REFERENCE = json.loads((Path(__file__).parent / "reference" / "heads.json").read_text())

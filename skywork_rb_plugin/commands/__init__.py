@@ -12,6 +12,10 @@ COMMANDS = {
         "skywork_rb_plugin.commands.check.command:main",
         "load a model, show how its rewards are read, say what is wrong",
     ),
+    "compare": (
+        "skywork_rb_plugin.commands.compare.command:main",
+        "tell which of two runs is better, whether that may be chance, and on which rows they differ",
+    ),
     "info": (
         "skywork_rb_plugin.commands.info.command:main",
         "show models, benchmarks, where their data is, and versions",
@@ -23,6 +27,14 @@ COMMANDS = {
     "overlap": (
         "skywork_rb_plugin.commands.overlap.command:main",
         "report n-grams that a training set shares with evaluation prompts",
+    ),
+    "report": (
+        "skywork_rb_plugin.commands.report.command:main",
+        "write a page about one run or many: scores, margins, comparisons, the hardest rows",
+    ),
+    "score": (
+        "skywork_rb_plugin.commands.score.command:main",
+        "give rewards to a file of conversations, or of prompts with many responses",
     ),
 }
 

@@ -29,15 +29,21 @@ def expected_calibration_error(rows: Iterable[Sequence[Sequence[float]]]) -> flo
 
     Guo et al. 2017, arXiv:1706.04599, equation 3, with sigmoid(|margin|) as the confidence of a verdict; a tie is wrong.
     """
-    bins: list[list[Sequence[float]]] = [[] for _ in range(_BINS)]
-    for pairs in rows:
-        for pair in pairs:
-            bins[min(int((pair[0] - 0.5) * 2 * _BINS), _BINS - 1)].append(pair)
+    bins = confidence_bins(rows)
     total = sum(map(len, bins))
     gaps = (
         abs(fmean(right for _, right in some) - fmean(sure for sure, _ in some)) * len(some) for some in bins if some
     )
     return math.fsum(gaps) / total
+
+
+def confidence_bins(rows: Iterable[Sequence[Sequence[float]]]) -> list[list[Sequence[float]]]:
+    """The pairs of all rows, as of `ece`, in 10 bins of equal width from confidence 0.5 to 1; some may be empty."""
+    bins: list[list[Sequence[float]]] = [[] for _ in range(_BINS)]
+    for pairs in rows:
+        for pair in pairs:
+            bins[min(int((pair[0] - 0.5) * 2 * _BINS), _BINS - 1)].append(pair)
+    return bins
 
 
 def acc_norm(row: Row) -> float:

@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from skywork_rb_plugin.metrics.diagnostics import SOME
 from skywork_rb_plugin.metrics.metric import Aggregation, Metric
@@ -52,9 +52,19 @@ def acc_correct(row: Solution) -> float | None:
     return acc(row) if row.label == NONE_WRONG else None
 
 
-def verdict(row: Solution) -> tuple[bool, float]:
-    """(whether a step is wrong, `acc`), for `f1`."""
-    return row.label != NONE_WRONG, acc(row)
+class Verdict(NamedTuple):
+    """What counts of one solution for `f1`: whether a step is wrong, and `acc`.
+
+    A named tuple, since W&B's tables take no plain one of mixed types.
+    """
+
+    wrong: bool
+    right: float
+
+
+def verdict(row: Solution) -> Verdict:
+    """The solution's kind and its `acc`, for `f1`."""
+    return Verdict(row.label != NONE_WRONG, acc(row))
 
 
 def f1(rows: Iterable[Sequence]) -> float:

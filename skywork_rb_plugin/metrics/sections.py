@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
+from typing import NamedTuple
 
 from skywork_rb_plugin.metrics.metric import Aggregation, Metric, Row
 from skywork_rb_plugin.metrics.preference import acc
@@ -48,7 +49,17 @@ WEIGHTS = {
 }
 
 
-def verdict(row: Row) -> tuple[str, float]:
+class Verdict(NamedTuple):
+    """What counts of one row for its section: RewardBench's name of its subset, and `acc`.
+
+    A named tuple, since W&B's tables take no plain one of mixed types.
+    """
+
+    subset: str
+    right: float
+
+
+def verdict(row: Row) -> Verdict:
     """The row's subset (its column `source`) and its `acc`, for the sections' scores.
 
     Raises:
@@ -57,7 +68,7 @@ def verdict(row: Row) -> tuple[str, float]:
     subset = row.doc.get("source")
     if subset not in SUBSETS:
         raise ValueError(f"found {subset!r} in column 'source', expected one of {', '.join(sorted(SUBSETS))}")
-    return subset, acc(row)
+    return Verdict(subset, acc(row))
 
 
 def section_score(weights: Mapping[str, float], rows: Sequence[Sequence]) -> float:

@@ -22,7 +22,7 @@ from skywork_rb_plugin.models.options import check_length, plain
 from skywork_rb_plugin.models.score_cache import PolicyScores
 from skywork_rb_plugin.rendering.prompted import PromptedRenderer
 from skywork_rb_plugin.scoring.against import AgainstReference
-from skywork_rb_plugin.scoring.batches import Scorer
+from skywork_rb_plugin.scoring.batches import Kept, Scorer
 from skywork_rb_plugin.scoring.choice import Scoring, choose_scorer
 from skywork_rb_plugin.scoring.padded import PaddedScorer
 
@@ -125,6 +125,7 @@ class HFDPO(HFBackend):
                 self._reference = self._load_reference()
             self.scorer = self._own_scorer = self._make_scorer()
         if self._ref_model is not None:
+            self.takes_halves = True
             self.scorer = AgainstReference(
                 self._policy_s_turn, self._reference_s_turn, self._beta, self._own_scorer.settings()
             )
@@ -276,8 +277,12 @@ class HFDPO(HFBackend):
             UserError: another model filled it, or this one under other settings.
         """
         super().set_cache_hook(cache_hook)
+        self.keep_halves(PolicyScores(self._database) if self._database is not None else None)
+
+    def keep_halves(self, kept: Kept | None) -> None:
+        """Keep the policy's scores there, or nowhere."""
         if isinstance(self.scorer, AgainstReference):
-            self.scorer.kept = PolicyScores(self._database) if self._database is not None else None
+            self.scorer.kept = kept
 
     def head_name(self) -> str:
         """Of which log-probabilities, and what becomes of them."""

@@ -4,16 +4,18 @@ import itertools
 import logging
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from skywork_rb_plugin.conversations import Message, Reward, whole_conversation
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.host import Instance
 from skywork_rb_plugin.models.distinct import Answers
+from skywork_rb_plugin.models.documents import Document
 from skywork_rb_plugin.models.hf_reward import HFReward
 from skywork_rb_plugin.models.requests import conversation_of, not_finite, refuse_unrankable
 from skywork_rb_plugin.rendering.rendered import PROBES
+from skywork_rb_plugin.scoring.batches import Kept
 from skywork_rb_plugin.scoring.progress import Counts
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
@@ -95,7 +97,9 @@ class HFPairwise(HFReward):
             raise not_finite("the comparison", messages[0]["content"], log_odds)
         return log_odds
 
-    def _compare(self, pairs: Sequence[Comparison], counts: Counts, hidden: bool) -> list[tuple[float, bool]]:
+    def _compare(
+        self, pairs: Sequence[Comparison], counts: Counts, hidden: bool, kept: Kept | None = None
+    ) -> list[tuple[float, bool]]:
         """Log-odds of each pair, NaN where the model gives such, and whether it was cut in any order."""
         values: list[Reward] = [Reward(math.nan)] * (2 * len(pairs))
 
@@ -105,7 +109,8 @@ class HFPairwise(HFReward):
                     values[i] = value
 
         both = (order.messages for pair in pairs for order in (pair, pair.swapped))
-        self._run(both, note, counts, left="are lost", hidden=hidden)
+        left = "are lost" if kept is None else "are kept"
+        self._run(both, note, counts, left, hidden=hidden, kept=kept)
         log_odds = self.family.family.log_odds
         return [
             (log_odds(first, swapped) if math.isfinite(first + swapped) else math.nan, bool(first.cut or swapped.cut))
@@ -142,18 +147,41 @@ class HFPairwise(HFReward):
             UserError: a document has a single response or several prompts, a comparison is not finite, or memory runs out.
         """
         refuse_unrankable(requests, None)
-        documents = list(_documents(requests))
-        pairs = [Comparison(prompt, *two) for prompt, places in documents for two in itertools.combinations(places, 2)]
-        most = max((len(places) for _, places in documents), default=0)
+        found: dict[tuple, list[int]] = defaultdict(list)
+        for i, request in enumerate(requests):
+            found[request.task_name, request.doc_id].append(i)
+        documents = [
+            Document(f"task {task}, document {document}", [conversation_of(*requests[i].args) for i in indices])
+            for (task, document), indices in found.items()
+        ]
+        rewards = self._ranked(documents, self._counts, disable_tqdm or self.rank != 0)
+        answers: list[tuple[float, bool]] = [(math.nan, False)] * len(requests)
+        for indices, each in zip(found.values(), rewards, strict=True):
+            for i, reward in zip(indices, each, strict=True):
+                answers[i] = (reward, False)
+        return answers
+
+    def score_documents(
+        self, documents: Sequence[Document], counts: Counts, kept: Kept | None = None
+    ) -> list[list[float]]:
+        """The rewards of documents' responses, each among its document's; what is kept are comparisons."""
+        return [list(map(float, rewards)) for rewards in self._ranked(documents, counts, True, kept)]
+
+    def _ranked(
+        self, documents: Sequence[Document], counts: Counts, hidden: bool, kept: Kept | None = None
+    ) -> list[list[Reward]]:
+        read = [_prompt_and_places(document) for document in documents]
+        pairs = [Comparison(prompt, *two) for prompt, places in read for two in itertools.combinations(places, 2)]
+        most = max((len(places) for _, places in read), default=0)
         logger.info("%d documents make %d comparisons, each pair in both orders.", len(documents), 2 * len(pairs))
         if most > _MANY_RESPONSES:
             logger.warning(
                 "A document has %d responses, which are %d comparisons: they grow with the square. A task with fewer "
                 "responses, or --limit, takes less.", most, most * (most - 1),
             )  # fmt: skip
-        results = iter(self._compare(pairs, self._counts, disable_tqdm or self.rank != 0))
-        answers: list[tuple[float, bool]] = [(math.nan, False)] * len(requests)
-        for prompt, places in documents:
+        results = iter(self._compare(pairs, counts, hidden, kept))
+        answers = [[Reward(math.nan)] * len(document.conversations) for document in documents]
+        for document, (prompt, places), rewards in zip(documents, read, answers, strict=True):
             totals, cut = dict.fromkeys(places, 0.0), dict.fromkeys(places, False)
             for first, second in itertools.combinations(places, 2):
                 log_odds, was_cut = next(results)
@@ -163,11 +191,9 @@ class HFPairwise(HFReward):
             for response, indices in places.items():
                 reward = totals[response] / len(places)
                 if not math.isfinite(reward):
-                    request = requests[indices[0]]
-                    where = f"task {request.task_name}, document {request.doc_id}, response {request.idx}"
-                    raise not_finite(where, prompt[-1]["content"], reward)
+                    raise not_finite(f"{document.name}, response {indices[0]}", prompt[-1]["content"], reward)
                 for i in indices:
-                    answers[i] = (Reward(reward, cut=cut[response]), False)
+                    rewards[i] = Reward(reward, cut=cut[response])
         return answers
 
     def reward_info(self) -> dict[str, object]:
@@ -175,24 +201,18 @@ class HFPairwise(HFReward):
         return {**super().reward_info(), "reward": "mean log-odds against the document's responses, in both orders"}
 
 
-def _documents(requests: Sequence[Instance]) -> Iterator[tuple[tuple[Message, ...], dict[str, list[int]]]]:
-    """The prompt of each document, and of each of its distinct responses the indices of the requests for it.
+def _prompt_and_places(document: Document) -> tuple[tuple[Message, ...], dict[str, list[int]]]:
+    """The prompt of a document, and of each of its distinct responses where it is.
 
     Raises:
         UserError: its responses are to different prompts.
     """
-    found: dict[tuple, list[int]] = defaultdict(list)
-    for i, request in enumerate(requests):
-        found[request.task_name, request.doc_id].append(i)
-    for (task, document), indices in found.items():
-        prompts, places = [], defaultdict(list)
-        for i in indices:
-            *prompt, response = conversation_of(*requests[i].args)
-            prompts.append(prompt)
-            places[response["content"]].append(i)
-        if any(prompt != prompts[0] for prompt in prompts):
-            raise UserError(
-                f"task {task}, document {document}: found responses to different prompts, expected one prompt, since "
-                f"hf-pairwise compares responses to it; leave {task} out of --tasks, or score it with --model hf-reward"
-            )
-        yield tuple(prompts[0]), places
+    places, (prompt, *others) = defaultdict(list), [list(messages[:-1]) for messages in document.conversations]
+    if any(other != prompt for other in others):
+        raise UserError(
+            f"{document.name}: found responses to different prompts, expected one prompt, since hf-pairwise compares "
+            "responses to it; leave it out, or score it with --model hf-reward"
+        )
+    for i, messages in enumerate(document.conversations):
+        places[messages[-1]["content"]].append(i)
+    return tuple(prompt), places

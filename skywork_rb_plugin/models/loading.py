@@ -27,12 +27,21 @@ def load(pretrained: "str | PreTrainedModel", *, model: str = "hf-reward", **opt
     Raises:
         UserError: there is no such model or option, or the model can't run as asked.
     """
+    return class_of(model)(pretrained, **options)
+
+
+def class_of(model: str) -> type[RewardLM]:
+    """The class of a `--model`.
+
+    Raises:
+        UserError: there is none.
+    """
     if not isinstance(model, str) or model not in MODELS:
         near = difflib.get_close_matches(str(model), MODELS, 1)
         hint = f" (did you mean {near[0]}?)" if near else ""
         raise UserError(f"found model={model!r}{hint}, expected one of {', '.join(MODELS)}")
     module, _, name = MODELS[model].partition(":")
-    return getattr(importlib.import_module(module), name)(pretrained, **options)
+    return getattr(importlib.import_module(module), name)
 
 
 # so that help(load) shows every option

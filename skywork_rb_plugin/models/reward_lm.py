@@ -4,23 +4,27 @@ import abc
 import logging
 import math
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 
 from lm_eval.api.model import LM
 
 import skywork_rb_plugin
 from skywork_rb_plugin.conversations import Conversation, Message, whole_conversation
 from skywork_rb_plugin.errors import UserError
-from skywork_rb_plugin.host import Instance, coming_evaluation, simple_parse_args_string
+from skywork_rb_plugin.host import Instance, coming_evaluation, simple_parse_args_string, whole_run
 from skywork_rb_plugin.models import score_cache
 from skywork_rb_plugin.models.as_published import KnownRun
 from skywork_rb_plugin.models.cache_file import check_file
 from skywork_rb_plugin.models.coming_run import check_cache, check_tasks
 from skywork_rb_plugin.models.distinct import Answers, score_distinct
+from skywork_rb_plugin.models.documents import Document, rewards_of
+from skywork_rb_plugin.models.last_line import LastLine
 from skywork_rb_plugin.models.requests import answer_is_missing, conversation_of, not_finite, refuse_unrankable
 from skywork_rb_plugin.rendering.renderer import Renderer
-from skywork_rb_plugin.scoring.batches import Scorer
+from skywork_rb_plugin.scoring.batches import Kept, Scorer
 from skywork_rb_plugin.scoring.progress import Counts
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
@@ -50,10 +54,15 @@ class RewardLM(LM):
     steps: str | None = None
     # whether a reward is of the response alone, so that it can be compared with a threshold
     of_one_response = True
+    # it logs a run's last line itself; for other models our tasks do
+    sums_up = True
+    # whether a reward takes two models, whose scores are kept one by one
+    takes_halves = False
 
     def __init__(self, *args, **kwargs) -> None:
         self._database = None
         self._counts = self._total_counts = Counts()  # on this rank, and on all of them
+        self._last_line = LastLine()
         self._one_run = threading.Lock()
         super().__init__(*args, **kwargs)
 
@@ -135,10 +144,45 @@ class RewardLM(LM):
         self._run(whole, note, Counts(), left="are lost", **bar)
         return rewards
 
-    def _run(self, conversations: Iterable[Sequence[Message]], answer: Callable[[Answers], None], *args, **bar) -> None:
+    def score_documents(
+        self, documents: Sequence[Document], counts: Counts, kept: Kept | None = None
+    ) -> list[list[float]]:
+        """The rewards of documents' responses; without a bar.
+
+        Args:
+            documents: prompts with their responses.
+            counts: what is added to.
+            kept: where rewards outlive a run that is killed; what it has is not scored again.
+
+        Raises:
+            UserError: as `score`; finite rewards of the same forward passes are in `kept`.
+        """
+
+        def run(conversations: Iterable[Sequence[Message]], answer: Callable[[Answers], None]) -> None:
+            self._run(conversations, answer, counts, left="are kept", hidden=True, kept=kept)
+
+        return rewards_of(documents, run)
+
+    def keep_halves(self, kept: Kept | None) -> None:
+        """Keep there what the first of two models gives, or nowhere: a reward takes both. Here there is one."""
+
+    def _run(
+        self,
+        conversations: Iterable[Sequence[Message]],
+        answer: Callable[[Answers], None],
+        counts: Counts,
+        left: str,
+        **bar,
+    ) -> None:
         """Score distinct conversations and hand the rewards on as they come; see `score_distinct`."""
         with self._one_run, self.scoring_mode():
-            score_distinct(self.renderer, self.scorer, conversations, answer, *args, **bar)
+            before, start = replace(counts), time.monotonic()
+            score_distinct(self.renderer, self.scorer, conversations, answer, counts, left, **bar)
+            seconds = time.monotonic() - start
+            if counts is self._counts and whole_run() is not None:  # which is summed up at its end
+                self._last_line.seconds += seconds
+            else:
+                logger.info("Scored %s.", counts.since(before).in_words(seconds))
 
     # what the host asks of a model
 
@@ -260,8 +304,12 @@ class RewardLM(LM):
         super().set_cache_hook(cache_hook)
 
     def get_model_info(self) -> dict:
-        """What the host records of the model, and under `reward` what decided the scores."""
+        """What the host records of the model, and under `reward` what decided the scores.
+
+        It is the last that the host asks of a model in a run: what the run came to is logged here.
+        """
         counts = self._total_counts if self.world_size > 1 else self._counts
+        self._last_line.say(counts, cached=self._database is not None)
         reward = {
             **self.reward_info(),
             **self.scorer.settings(),

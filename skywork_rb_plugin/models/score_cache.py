@@ -95,13 +95,20 @@ class PolicyScores:
         """The score of a conversation, if it is there."""
         return self._database.get(self._key(text), (None,))[0]
 
-    def __setitem__(self, text: Prompted, score: float) -> None:
-        self._database[self._key(text)] = (score, False)  # of an answer's shape, by which the file is known
+    def update(self, scores: Mapping[Prompted, float]) -> None:
+        """Keep scores."""
+        # of an answer's shape, by which the file is known
+        self._database.update({self._key(text): (score, False) for text, score in scores.items()})
 
     def _key(self, text: Prompted) -> str:
-        # half a character is refused by the tokenizer, which knows the line for it
-        key = f"{len(text.prompt)} {text}".encode(errors="surrogatepass")
-        return f"{_POLICY}:{hashlib.sha256(key).hexdigest()}"
+        return f"{_POLICY}:{text_hash(text)}"
+
+
+def text_hash(text: str) -> str:
+    """A hash of a rendered conversation, and of where its response begins if that is known."""
+    # half a character is refused by the tokenizer, which knows the line for it
+    key = f"{len(getattr(text, 'prompt', ''))} {text}".encode(errors="surrogatepass")
+    return hashlib.sha256(key).hexdigest()
 
 
 def _path(database: MutableMapping | None) -> str:

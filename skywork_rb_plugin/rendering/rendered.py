@@ -1,6 +1,6 @@
 """Distinct rendered conversations, and some short ones to try a model with."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.rendering.renderer import Renderer
@@ -21,12 +21,13 @@ class Rendered:
 
     Attributes:
         texts: the conversations as the model's template puts them.
+        done: indices of those whose scores are known.
         tokens: of each conversation that was encoded, how many the model is given.
         lost: of each, how many were cut, since the model's length is less.
     """
 
-    def __init__(self, renderer: Renderer, texts: Sequence[str]) -> None:
-        self.texts, self._renderer = texts, renderer
+    def __init__(self, renderer: Renderer, texts: Sequence[str], done: Set[int] = frozenset()) -> None:
+        self.texts, self.done, self._renderer = texts, done, renderer
         self.tokens, self.lost = [0] * len(texts), [0] * len(texts)
 
     @property

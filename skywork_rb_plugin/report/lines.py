@@ -24,6 +24,7 @@ class Line:
         shares: what each task counts in the value, which is the sum of share times the task's value; a task's own is 1;
             None where that is not known.
         is_task: whether it is a task.
+        tasks: names of the tasks in it; its own.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Line:
     higher_is_better: bool
     shares: Mapping[str, float] | None
     is_task: bool
+    tasks: tuple[str, ...] = ()
 
     @property
     def depth(self) -> int:
@@ -73,6 +75,11 @@ def lines_of(run: Run, metric: str | None = None) -> list[Line]:
     return found
 
 
+def metrics_of(run: Run) -> list[str]:
+    """Names of all metrics that a run has somewhere."""
+    return sorted({metric for row in run.data["results"].values() for metric, _ in _keys(row)})
+
+
 def headline(run: Run, task: str) -> tuple[str, str] | None:
     """A task's first metric and filter; None where it has no score."""
     return _key(run, task, None, None)
@@ -105,7 +112,9 @@ def _line(run: Run, name: str, path: tuple[str, ...], key: tuple[str, str], memb
     row = run.data["results"][name]
     metric, chosen = key
     value = _number(row.get(f"{metric},{chosen}"))
-    better = (run.data.get("higher_is_better") or {}).get(name) or {}
+    tasks = tuple(dict.fromkeys(_tasks(name, members))) if name in members else (name,)
+    # the host says it of tasks, and of groups of tasks only
+    better = run.data.get("higher_is_better") or {}
     return Line(
         name=name,
         title=str(row.get("alias") or name).strip().removeprefix("- ").strip(),
@@ -114,9 +123,10 @@ def _line(run: Run, name: str, path: tuple[str, ...], key: tuple[str, str], memb
         filter=chosen,
         value=value,
         error=_number(row.get(f"{metric}_stderr,{chosen}")),
-        higher_is_better=better.get(metric) is not False,
-        shares=_shares(run, name, key, value, members),
+        higher_is_better=not any((better.get(task) or {}).get(metric) is False for task in tasks),
+        shares=_shares(run, name, key, value, tasks),
         is_task=name not in members,
+        tasks=tasks,
     )
 
 
@@ -126,12 +136,11 @@ def _number(value: object) -> float | None:
 
 
 def _shares(
-    run: Run, name: str, key: tuple[str, str], value: float | None, members: Mapping[str, list[str]]
+    run: Run, name: str, key: tuple[str, str], value: float | None, tasks: tuple[str, ...]
 ) -> Mapping[str, float] | None:
     """Each task's share, as the plugin's groups note it; else as one of the host's two means would, if it gives the value."""
-    if name not in members:
+    if tasks == (name,):
         return {name: 1.0}
-    tasks = list(dict.fromkeys(_tasks(name, members)))
     noted = {task: _noted(run, task).get(name) for task in tasks}
     if None not in noted.values():
         return noted

@@ -119,8 +119,11 @@ def _names(runs: list[Run]) -> list[str]:
     """The shortest names that tell the runs apart: the model's, then with what it was loaded with, then with the date."""
     models = [run.model.rstrip("/") for run in runs]
     short = [model.rsplit("/", 1)[-1] for model in models]
-    dated = [f"{model} {run.date[:16]}" for model, run in zip(short, runs, strict=True)]
-    for names in (short, models, dated):
+    # to the minute, else to the second
+    dated, timed = (
+        [f"{model} {run.date[:length]}" for model, run in zip(short, runs, strict=True)] for length in (16, 19)
+    )
+    for names in (short, models, dated, timed):
         if len(set(names)) == len(runs):
             return names
     return [f"{model} {run.date}" for model, run in zip(models, runs, strict=True)]

@@ -2,8 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,34 +68,53 @@ def read_rows(file: Path) -> dict[str, Row]:
     """The rows of a sample log by key, in the data's order.
 
     Raises:
-        UserError: a line is no JSON, or has not the fields that lm-eval gives every sample.
+        UserError: the file can't be read, a line is no JSON, or has not the fields that lm-eval gives every sample.
     """
     task = file.name.removeprefix("samples_").rsplit("_", 1)[0]
-    rows: dict[tuple[str, int], Row] = {}
-    seen: Counter[tuple[str, str]] = Counter()
-    keys: dict[tuple[int, str], str] = {}
-    with file.open("rb") as lines:
-        place = 0
-        for number, line in enumerate(lines, start=1):
-            try:
-                sample = json.loads(line)
-                doc_id, digest, chosen = sample["doc_id"], sample["doc_hash"], str(sample["filter"])
-                _, responses = prompt_and_responses(sample)
-                values = {(metric, chosen): sample[metric] for metric in sample["metrics"] if metric in sample}
-                hashes = (sample["prompt_hash"], sample["target_hash"])
-                note = sample["doc"].get(SAMPLE_KEY, {}) if isinstance(sample["doc"], dict) else {}
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise UserError(
-                    f"found no sample in line {number} of {file} ({type(error).__name__}: {error}), expected lm-eval's "
-                    "sample log: run it again with --log_samples"
-                ) from None
-            if (doc_id, chosen) not in keys:
-                # rows that are alike are told apart by their order
-                seen[digest, chosen] += 1
-                keys[doc_id, chosen] = f"{digest}#{seen[digest, chosen]}"
-            key = keys[doc_id, chosen]
-            if key in rows:  # another filter's line of the same row
-                values = {**rows[key].values, **values}
-            rows[key] = Row(task, key, doc_id, values, note, hashes, tuple(map(len, responses)), file, place)
-            place += len(line)
-    return dict(sorted(rows.items(), key=lambda item: item[1].doc_id))
+    found: dict[int, tuple[str, Row]] = {}
+    place = 0
+    for number, line in enumerate(_lines(file), start=1):
+        try:
+            digest, row = _row(json.loads(line), task, file, place)
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            what = f"no `{error.args[0]}`" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
+            raise UserError(
+                f"found no sample in line {number} of {file} ({what}), expected the sample log of lm-eval 0.4.13 or later: "
+                "run it again with --log_samples"
+            ) from None
+        if row.doc_id in found:  # another filter's line of the same row
+            row = replace(row, values={**found[row.doc_id][1].values, **row.values})
+        found[row.doc_id] = digest, row
+        place += len(line)
+    rows, seen = {}, Counter()
+    for _, (digest, row) in sorted(found.items()):
+        # rows that are alike are told apart by their order in the data, which several processes log in another
+        seen[digest] += 1
+        key = f"{digest}#{seen[digest]}"
+        rows[key] = replace(row, key=key)
+    return rows
+
+
+def _lines(file: Path) -> Iterator[bytes]:
+    try:
+        with file.open("rb") as lines:
+            yield from lines
+    except OSError as error:
+        raise UserError(f"can't read {file}: {error.strerror}") from None
+
+
+def _row(sample: Mapping[str, Any], task: str, file: Path, place: int) -> tuple[str, Row]:
+    """The hash of the row's columns, and the row without its key."""
+    chosen = str(sample["filter"])
+    _, responses = prompt_and_responses(sample)
+    return sample["doc_hash"], Row(
+        task=task,
+        key="",
+        doc_id=sample["doc_id"],
+        values={(metric, chosen): sample[metric] for metric in sample["metrics"] if metric in sample},
+        note=sample["doc"].get(SAMPLE_KEY, {}) if isinstance(sample["doc"], dict) else {},
+        hashes=(sample["prompt_hash"], sample["target_hash"]),
+        lengths=tuple(map(len, responses)),
+        file=file,
+        place=place,
+    )

@@ -1,28 +1,19 @@
 """Scores by a policy, then by its reference: a reward is the difference of the two."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
-from typing import Protocol
 
-from skywork_rb_plugin.scoring.batches import Conversations, Scored, Scorer
-
-
-class Kept(Protocol):
-    """Where the policy's scores outlive a run that is killed, by the conversations' texts."""
-
-    def get(self, text: str) -> float | None:
-        """The score of a conversation, if it is there."""
-
-    def __setitem__(self, text: str, score: float) -> None: ...
+from skywork_rb_plugin.scoring.batches import Conversations, Kept, Scored, Scorer
 
 
 class _Some:
-    """Some of the conversations."""
+    """Some of the conversations, of which some are done; both by their indices among all."""
 
-    def __init__(self, conversations: Conversations, indices: Sequence[int]) -> None:
+    def __init__(self, conversations: Conversations, indices: Sequence[int], done: Collection[int]) -> None:
         self.texts, self._all, self.indices = [conversations.texts[i] for i in indices], conversations, indices
+        self.done = {place for place, i in enumerate(indices) if i in done}
 
     def encode(self, indices: Sequence[int]) -> list[Sequence[int]]:
         return self._all.encode([self.indices[i] for i in indices])
@@ -67,14 +58,16 @@ class AgainstReference:
             found = ((i, self.kept.get(text)) for i, text in enumerate(texts))
             by_policy.update((i, score) for i, score in found if score is not None)
             yield Scored(list(by_policy), [], [], 0, 0, share=0.5)
-        left = _Some(conversations, [i for i in range(len(texts)) if i not in by_policy])
-        for scored in _run(self._policy, left):
-            for i, score in zip(scored.conversations, scored.scores, strict=True):
-                by_policy[i] = score
-                if self.kept is not None and math.isfinite(score):
-                    self.kept[texts[i]] = score
+        for scored in _run(self._policy, _Some(conversations, range(len(texts)), by_policy)):
+            fresh = {
+                i: score for i, score in zip(scored.conversations, scored.scores, strict=True) if i not in by_policy
+            }
+            by_policy |= fresh
             yield replace(scored, scores=[])
-        finite = _Some(conversations, [i for i, score in by_policy.items() if math.isfinite(score)])
+            # when it is counted
+            if self.kept is not None:
+                self.kept.update({texts[i]: score for i, score in fresh.items() if math.isfinite(score)})
+        finite = _Some(conversations, [i for i in range(len(texts)) if math.isfinite(by_policy[i])], conversations.done)
         for scored in _run(self._reference, finite):
             pairs = zip(scored.conversations, scored.scores, strict=True)
             yield replace(scored, scores=[self._beta * (by_policy[i] - score) for i, score in pairs])
@@ -84,7 +77,7 @@ class AgainstReference:
 
 def _run(scorer: Callable[[], Scorer], some: _Some) -> Iterator[Scored]:
     """What a scorer gives, with the indices of all conversations; it is not asked for where there is nothing to score."""
-    if some.texts:
+    if len(some.done) < len(some.texts):
         with closing(scorer().run(some)) as stream:
             for scored in stream:
                 yield replace(scored, conversations=[some.indices[i] for i in scored.conversations], share=0.5)

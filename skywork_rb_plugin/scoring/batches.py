@@ -1,6 +1,6 @@
 """Conversations on their way through a model: how they come, and what comes of them."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -9,12 +9,29 @@ Item = TypeVar("Item")
 
 
 class Conversations(Protocol):
-    """Rendered conversations that become tokens when they are needed."""
+    """Rendered conversations that become tokens when they are needed.
+
+    Attributes:
+        texts: the conversations.
+        done: indices of those whose scores are known. A forward pass of such alone is left out, and all others are what
+            they would be without, so that a run that goes on computes the same to the last bit.
+    """
 
     texts: Sequence[str]
+    done: Set[int]
 
     def encode(self, indices: Sequence[int]) -> list[Sequence[int]]:
         """Token ids of the conversations at these indices, cut to the model's length."""
+
+
+class Kept(Protocol):
+    """Where scores outlive a run that is killed, by the conversations' texts."""
+
+    def get(self, text: str) -> float | None:
+        """The score of a conversation, if it is there."""
+
+    def update(self, scores: Mapping[str, float]) -> None:
+        """Keep what a forward pass gave."""
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ import torch
 import transformers
 from accelerate.utils.memory import should_reduce_batch_size
 
+from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.scoring.masks import BLOCK
 
 # on a CPU throughput was flat from 1024 to 4096 (docs/performance.md); FlexAttention skips what nobody sees, while dense
@@ -13,6 +14,10 @@ _LARGEST = {"flex_attention": 8192, "other": 2048}
 _SMALLEST = 4 * BLOCK
 # of the free memory, for activations: what allocators and kernels need besides is not known
 _SHARE = 0.5
+
+
+class OutOfMemory(UserError):
+    """There is none left, and nothing more to divide; the line ends where it can be told what becomes of earlier scores."""
 
 
 def automatic_budget(model: transformers.PreTrainedModel, implementation: str, device: torch.device) -> int:

@@ -12,7 +12,7 @@ from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.heads.head import Head
 from skywork_rb_plugin.host import Collator
 from skywork_rb_plugin.scoring.batches import Conversations, Scored
-from skywork_rb_plugin.scoring.budget import out_of_memory
+from skywork_rb_plugin.scoring.budget import OutOfMemory, out_of_memory
 from skywork_rb_plugin.scoring.causality import looks_ahead, unwrapped
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
@@ -80,6 +80,8 @@ class PaddedScorer:
         automatic = self.batch_size == "auto"
         size, scheduler = (0, self._scheduler) if automatic else (int(self.batch_size), None)
         for batch in collator.get_batched(n=size, batch_fn=scheduler):
+            if conversations.done >= {i for _, i in batch}:
+                continue
             lengths = [len(ids) for ids, _ in batch]
             scores = self._score_or_explain([ids for ids, _ in batch])
             yield Scored([i for _, i in batch], scores, lengths, sum(lengths), len(batch) * max(lengths) - sum(lengths))
@@ -168,9 +170,9 @@ class PaddedScorer:
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
-            raise UserError(
+            raise OutOfMemory(
                 f"out of memory with {len(batch)} conversations of up to {len(batch[0])} tokens; expected a smaller "
-                "--batch_size (or auto); scores finished before survive only under --use_cache"
+                "--batch_size (or auto)"
             ) from error
 
     def _scheduler(self, position: int, sequences: Sequence[tuple[Tokens, int]]) -> int:

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass
-from operator import mul
+from operator import mul, sub
 
 import torch
 from tqdm import tqdm
@@ -41,6 +41,19 @@ class Counts:
         self.tokens_forwarded += scored.forwarded
         self.tokens_padding += scored.padding
 
+    def since(self, before: "Counts") -> "Counts":
+        """What was added to an earlier state."""
+        return Counts(*map(sub, astuple(self), astuple(before)))
+
+    def in_words(self, seconds: float) -> str:
+        """For the log: what it took, and what was cut."""
+        padding = f" and {self.tokens_padding:,} of padding" if self.tokens_padding else ""
+        cut = f"{self.conversations_truncated:,} cut by {self.tokens_truncated:,} tokens"
+        return (
+            f"{self.conversations_scored:,} conversations in {seconds:.1f} s: {self.tokens_asked:,} tokens asked for, "
+            f"{self.tokens_forwarded:,} forwarded{padding}, {cut if self.conversations_truncated else 'none cut'}"
+        )
+
     def tensor(self) -> torch.Tensor:
         """As numbers that ranks can add up."""
         return torch.tensor(astuple(self))
@@ -63,7 +76,7 @@ class Progress:
     def __init__(self, texts: Sequence[str], hidden: bool, delay: float = 0) -> None:
         """Show it, unless `hidden`, after `delay` seconds."""
         self._texts, self._start = texts, time.monotonic()
-        self._conversations = self._tokens = self._padding = 0
+        self._conversations = self._tokens = 0
         self._bar = tqdm(
             total=sum(map(len, texts)),
             desc="Scoring",
@@ -84,7 +97,6 @@ class Progress:
         """Show what one forward pass added."""
         self._conversations += len(scored.scores)
         self._tokens += scored.forwarded
-        self._padding += scored.padding
         seconds = max(time.monotonic() - self._start, 1e-9)
         self._bar.set_postfix_str(
             f"{self._conversations}/{len(self._texts)} conversations, {self._conversations / seconds:.1f} "
@@ -92,14 +104,6 @@ class Progress:
             refresh=False,
         )
         self._bar.update(scored.share * sum(len(self._texts[i]) for i in scored.conversations))
-
-    def say_done(self) -> None:
-        """Sum up in the log."""
-        seconds = time.monotonic() - self._start
-        logger.info(
-            "Scored %d conversations in %.1f s: %d tokens, and %d of padding.",
-            self._conversations, seconds, self._tokens, self._padding,
-        )  # fmt: skip
 
     def say_interrupted(self, what_is_left: str) -> None:
         """Say what is left of an interrupted run."""

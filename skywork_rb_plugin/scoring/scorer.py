@@ -12,11 +12,10 @@ import torch
 import transformers
 from accelerate.utils.memory import clear_device_cache
 
-from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.heads.head import Head
 from skywork_rb_plugin.scoring.attention import TreeAttention
 from skywork_rb_plugin.scoring.batches import Conversations, Scored, ahead, chunks
-from skywork_rb_plugin.scoring.budget import out_of_memory, ranks_within
+from skywork_rb_plugin.scoring.budget import OutOfMemory, out_of_memory, ranks_within
 from skywork_rb_plugin.scoring.compiled_layers import CompiledLayers
 from skywork_rb_plugin.scoring.last_layer import LastLayer
 from skywork_rb_plugin.scoring.masks import BLOCK, TreeMask, padded, send
@@ -142,6 +141,7 @@ class TreeScorer:
             # the smallest is filled up from the next piece
             rest = packs.pop() if n < len(pieces) else None
             left = dict(zip(rest.conversations, rest.sequences, strict=True)) if rest else {}
+            packs = [pack for pack in packs if not conversations.done >= set(pack.conversations)]
             if packs:
                 yield packs
 
@@ -233,17 +233,15 @@ class TreeScorer:
         """
         size = self._size(pack)
         if (ranks := ranks_within(self.model)) > 1:
-            raise UserError(
+            raise OutOfMemory(
                 f"out of memory with a pack of {size} tokens on one of {ranks} ranks that compute it together; expected "
-                f"fewer: tokens_per_pack={min(self.budget, size) // 2} in --model_args; scores finished before survive only "
-                "under --use_cache"
+                f"fewer: tokens_per_pack={min(self.budget, size) // 2} in --model_args"
             )
         smallest = -(-len(pack) // BLOCK) * BLOCK if self._attention.fixed_shapes else len(pack)
         if pack.is_single and size == smallest:
-            raise UserError(
+            raise OutOfMemory(
                 f"out of memory with a single conversation of {len(pack)} tokens; expected a shorter one (max_length=… "
-                "in --model_args cuts) or more memory (parallelize=True); scores finished before survive only under "
-                "--use_cache"
+                "in --model_args cuts) or more memory (parallelize=True)"
             )
         clear_device_cache(garbage_collection=True)
         self.budget = min(self.budget, size) // 2

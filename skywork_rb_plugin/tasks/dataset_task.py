@@ -8,8 +8,9 @@ from pathlib import Path
 import datasets
 
 from skywork_rb_plugin.errors import UserError
-from skywork_rb_plugin.host import ConfigurableTask
+from skywork_rb_plugin.host import ConfigurableTask, task_rows
 from skywork_rb_plugin.tasks import data
+from skywork_rb_plugin.tasks.ending import sum_up_after
 from skywork_rb_plugin.tasks.keys import name_of
 from skywork_rb_plugin.tasks.selection import select
 from skywork_rb_plugin.tasks.shapes import is_index
@@ -122,6 +123,11 @@ class DatasetTask(ConfigurableTask):
         """The rows, each a fresh copy: what `process_results` adds to one is never part of a request or a hash."""
         for number, doc in super().doc_iterator(**kwargs):
             yield number, dict(doc)
+
+    def higher_is_better(self) -> dict[str, bool | None]:
+        """Of each metric; it is the last that the host asks of a task in a run, once that is measured."""
+        sum_up_after(self, task_rows())
+        return super().higher_is_better()
 
     def _check_row_count(self) -> None:
         official, found = self._own.get("official_rows"), len(self.eval_docs)

@@ -64,6 +64,8 @@ class PreferenceTask(DatasetTask):
     row_type, reading = Row, Reading
     # the row read last
     _last: Reading | None = None
+    # whether some rows have one preferred response and others several
+    _targets_vary = False
 
     def __init__(self, config: Mapping | None = None) -> None:
         config = without_null_metadata(config or {})
@@ -148,10 +150,12 @@ class PreferenceTask(DatasetTask):
         """The responses' texts."""
         return [choice.response for choice in self.choices(doc)]
 
-    def doc_to_target(self, doc: Mapping, doc_to_target=None) -> int | list[int]:
-        """Index of the preferred response; a list where there are several."""
+    def doc_to_target(self, doc: Mapping, doc_to_target=None) -> int | list[int] | str:
+        """Index of the preferred response, a list where there are several; as text in a task with rows of both kinds."""
         preferred = self._preferred(doc)
-        return preferred[0] if len(preferred) == 1 else preferred
+        target = preferred[0] if len(preferred) == 1 else preferred
+        # a column of W&B's tables takes values of one type; sample files have text in any case
+        return str(target) if self._targets_vary else target
 
     def _preferred(self, doc: Mapping) -> list[int]:
         return self._part(doc, "preferred")
@@ -190,16 +194,18 @@ class PreferenceTask(DatasetTask):
     def _try_rows(self, docs: Sequence[Mapping]) -> None:
         """Rehearse rows; one line for each thing that is worth it, with the number of rows and the first ones."""
         noted: dict[Note, list[Mapping]] = defaultdict(list)
-        draw = random.Random(0)
+        draw, alone = random.Random(0), set()
         for doc in docs:
             # with a `process_results` of its own a row may prefer nothing
             preferred = None if callable(self.config.process_results) else self._preferred(doc)
+            alone.add(preferred is None or len(preferred) == 1)
             for note in (
                 *notes_of(self.choices(doc), preferred),
                 *notes_of_reader(doc, self._own.get("doc_to_choice")),
             ):
                 noted[note].append(doc)
             self._rehearse(doc, draw)
+        self._targets_vary = len(alone) > 1
         for note, rows in noted.items():
             logger.warning(
                 "%s: in %d rows %s (row %s), expected %s (data: %s).",

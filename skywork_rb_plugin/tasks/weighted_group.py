@@ -13,7 +13,9 @@ from skywork_rb_plugin.host import AggMetricConfig, Group, GroupConfig, Kind, Ta
 from skywork_rb_plugin.metrics.metric_list import extra_metrics
 from skywork_rb_plugin.metrics.table import says_something_as_a_mean
 from skywork_rb_plugin.tasks.dataset_task import one_line
+from skywork_rb_plugin.tasks.ending import sum_up_after
 from skywork_rb_plugin.tasks.full_scores import tell_model
+from skywork_rb_plugin.tasks.in_place import InPlace
 from skywork_rb_plugin.tasks.shapes import is_number, is_text, list_of, misfit, without_null_metadata
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
@@ -77,6 +79,11 @@ class WeightedGroup(Group):
         self._refuse_two_configurations()
         self._warn_of_mixed_weights()
         self._note_shares()
+
+    @property
+    def child_names(self) -> list[str]:
+        """The members' names; the host's table sorts them, and so has them in the YAML's order."""
+        return [InPlace(name, place) for place, name in enumerate(self._children)]
 
     def _add_member(self, member: str | Mapping, members: "_Members") -> None:
         item = {"task": member} if isinstance(member, str) else dict(member) if isinstance(member, Mapping) else {}
@@ -181,6 +188,7 @@ class WeightedGroup(Group):
                 logger.warning("Group %s has no %s: none of its members has it.", self.name, metric.metric)
         self._say_if_estimate(leaves, task_metrics)
         tell_model(self, row, task_metrics)
+        sum_up_after(self, {**task_metrics, self.name: row})
         return row
 
     def _mean(self, metric: str, filter_name: str, task_metrics: Mapping[str, Mapping]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from skywork_rb_plugin.commands import argument_parser
-from skywork_rb_plugin.commands.new_task.columns import Columns
+from skywork_rb_plugin.commands.columns import Columns
 from skywork_rb_plugin.commands.new_task.guess import keys_for
 from skywork_rb_plugin.commands.new_task.yaml_file import Function, yaml_of
 from skywork_rb_plugin.commands.task_manager import task_manager
@@ -19,6 +19,10 @@ from skywork_rb_plugin.errors import UserError
 _SPLITS = ("test", "validation", "train")
 # of a name: files of results begin with it, and file systems take 255 bytes
 _LONGEST = 200
+_EXPECTED = (
+    "expected `chosen` and `rejected`, two responses with a label or scores, or a list of responses with scores: say with "
+    "--prompt, --responses, --target and --scores which columns they are"
+)
 
 
 def main(arguments: list[str]) -> None:
@@ -39,7 +43,7 @@ def main(arguments: list[str]) -> None:
     }
     rows, split, origin = _rows(config, folder)
     config |= {"test_split": split}
-    columns = Columns(rows, rows.column_names, origin)
+    columns = Columns(rows, rows.column_names, origin, _EXPECTED)
     config |= keys_for(columns, options.prompt, options.responses, options.target, options.first, options.scores)
     text = yaml_of({**config, "metadata": {"version": 1.0}})
     task, notes = _write_and_read(file, text)

@@ -6,28 +6,23 @@ Only what can hardly mean anything else is guessed; the rest is asked for, since
 import itertools
 from collections.abc import Sequence
 
-from skywork_rb_plugin.commands.new_task.columns import Columns, ending_of, words_in
+from skywork_rb_plugin.commands.columns import Columns, ending_of, words_in
 from skywork_rb_plugin.commands.new_task.yaml_file import Function
-from skywork_rb_plugin.conversations import is_messages
+from skywork_rb_plugin.commands.texts import RESPONSES, prompt_keys, responses_of
 from skywork_rb_plugin.errors import UserError
 
-PROMPTS = ("prompt", "question", "instruction", "query", "input", "messages", "conversation")
-RESPONSES = {
-    "response", "completion", "answer", "output", "candidate", "generation", "reply", "choice", "chosen", "rejected",
-}  # fmt: skip
 LABELS = {"label", "labels", "preference", "preferred", "winner", "better"}
 SCORES = {"score", "rating", "reward", "helpfulness", "quality"}
 # words that may stand beside one of a score; any other could turn it round, such as toxicity or rank
 _BESIDE = {"overall", "average", "avg", "mean", "human", "final", "total"}
-# words of columns that may belong to the prompt
-_CONTEXT = {
-    *PROMPTS, "system", "context", "history", "initial", "previous", "title", "post", "document", "passage",
-}  # fmt: skip
 # what comes before the ending in a label such as model_a
 _SIDES = {"model", "response", "answer", "output", "assistant", "candidate", "option", "completion"}
 _PAIRS = (("A>B", "B>A"), ("first", "second"))
+_BY_HAND = (
+    "write the YAML by hand, such as `doc_to_text: [{{role: system, content: {other}}}, {{role: user, content: {prompt}}}]` or "
+    "`doc_to_text: !function`"
+)
 _TIES = {"tie", "a=b", "b=a", "tie (bothbad)", "both", "equal", "same", "neither"}
-_TRANSCRIPTS = Function("skywork_rb_plugin.tasks.transcripts.chosen_and_rejected")
 
 
 def keys_for(
@@ -57,8 +52,13 @@ def keys_for(
     if label and numbers:
         raise UserError("found --target and --scores, expected one of them")
     pair = not found and not label and not numbers and {"chosen", "rejected"} <= set(columns.top)
-    found = ["chosen", "rejected"] if pair else found or _responses(columns)
-    keys = _prompt(columns, prompt, found)
+    found = ["chosen", "rejected"] if pair else found or responses_of(columns)
+    keys = prompt_keys(columns, prompt, found, _BY_HAND)
+    # a YAML has functions by their names
+    keys = {
+        key: Function(f"{value.__module__}.{value.__name__}") if callable(value) else value
+        for key, value in keys.items()
+    }
     if not pair:
         keys |= _preferred(columns, found, label, first, numbers, bool(responses))
     elif others := [name for name in columns.about(RESPONSES, "text", "messages") if name not in found]:
@@ -69,47 +69,6 @@ def keys_for(
     if "doc_to_scores" in keys and len(found) == 1 and columns.kinds[found[0]] == "text":
         keys = {"group_by": _group(columns, keys.get("doc_to_text", "prompt")), **keys}
     return keys
-
-
-def _prompt(columns: Columns, prompt: str | None, responses: list[str]) -> dict:
-    """`doc_to_text`, or nothing where the column is `prompt` or the responses hold it.
-
-    Raises:
-        UserError: there is none, or something else may belong to it.
-    """
-    if prompt:
-        return {} if prompt == "prompt" else {"doc_to_text": columns.field(prompt)}
-    if columns.whole(responses):
-        return {}
-    others = [
-        name
-        for name in columns.about(_CONTEXT, "text", "messages", "structure list")
-        if name not in responses and any(columns.value(row, name) for row in columns.rows)
-    ]
-    guess = [name for name in PROMPTS if name in others and columns.kinds[name] != "structure list"]
-    implicit = not guess and {"chosen", "rejected"} == set(responses) and columns.texts_beside(responses) == []
-    if implicit:
-        return _transcripts(columns)
-    if not guess:
-        raise columns.error("found no prompt")
-    if guess[0] in columns.top:
-        others = [name for name in others if name in columns.top]
-    if len(others) > 1:
-        first, *rest = [guess[0], *(name for name in others if name != guess[0])]
-        raise UserError(
-            f"found {', '.join(rest)} beside {first} in {columns.origin}, expected to know what the prompt is: say --prompt "
-            f"{first} to leave the rest out, or write the YAML by hand, such as `doc_to_text: [{{role: system, content: "
-            f"{rest[0]}}}, {{role: user, content: {first}}}]`"
-        )
-    text = columns.value(columns.rows[0], guess[0])
-    if (isinstance(text, str) and text.startswith("\n\nHuman:")) or (
-        is_messages(text) and text[-1].get("role") == "assistant"
-    ):
-        raise UserError(
-            f"found in column {guess[0]!r} of {columns.origin} turns of an assistant or marks of speakers, expected the "
-            "prompt alone: write the YAML by hand, with `doc_to_text: !function`, or change the file"
-        )
-    return {} if guess[0] == "prompt" else {"doc_to_text": columns.field(guess[0])}
 
 
 def _preferred(
@@ -141,24 +100,6 @@ def _preferred(
     if len(found) == 2 and (endings[0] == "chosen" or (named and not alike)):
         return keys
     raise columns.error(f"found responses ({', '.join(found)}) but nothing that says which is preferred")
-
-
-def _transcripts(columns: Columns) -> dict:
-    """Anthropic's transcripts hold the prompt too, as turns of a Human and an Assistant."""
-    text = columns.rows[0]["chosen"]
-    return {"doc_to_choice": _TRANSCRIPTS} if isinstance(text, str) and text.startswith("\n\nHuman:") else {}
-
-
-def _responses(columns: Columns) -> list[str]:
-    """Columns that differ in their endings, one column with lists, or one column with a response per row."""
-    plurals = RESPONSES | {f"{word}s" for word in RESPONSES}
-    lists, single = columns.about(plurals, "text list"), columns.about(RESPONSES, "text")
-    series = columns.series(RESPONSES, "text", "messages", "text list")
-    if len(series) == 1:
-        return series[0]
-    if not series and len(lists or single) == 1:
-        return lists or single
-    raise columns.error("found no responses" if not lists and not single else "found several that may be the responses")
 
 
 def _scores(columns: Columns, responses: list[str]) -> list[str]:

@@ -1,0 +1,1 @@
+"""`python -m skywork_rb_plugin compare`: which of two runs is better, whether that may be chance, and on which rows."""

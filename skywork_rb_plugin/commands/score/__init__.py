@@ -1,0 +1,1 @@
+"""`score`: rewards for a file of conversations, or of prompts with many responses."""

@@ -1,0 +1,208 @@
+"""`python -m skywork_rb_plugin score`: rewards for a file of conversations, or of prompts with many responses."""
+
+import argparse
+import sys
+from collections.abc import Mapping
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+
+from skywork_rb_plugin.commands import argument_parser
+from skywork_rb_plugin.discovery import MODELS
+from skywork_rb_plugin.errors import UserError
+
+# rows by which the columns are known
+_LOOKED_AT = 100
+
+
+def main(arguments: list[str]) -> None:
+    """Run the command.
+
+    Raises:
+        UserError: an option, the data, the model or the output can't be used; what is scored is kept.
+    """
+    try:
+        options = _parser().parse_args(arguments)
+    except ValueError as error:  # of the harness's own reading of --model_args
+        raise UserError(
+            f"found --model_args that can't be read ({error}), expected NAME=VALUE,… or a JSON object"
+        ) from error
+    output = Path(options.output)
+    _check_output(output, options)
+    model_class, given = _model_of(options)
+    with _locked(output):
+        _score(options, output, model_class, given)
+
+
+def _score(options: argparse.Namespace, output: Path, model_class: type, given: Mapping) -> None:
+    from skywork_rb_plugin.commands.score.journal import Journal
+    from skywork_rb_plugin.commands.score.reading import Reader, fields_of
+    from skywork_rb_plugin.commands.score.run import quiet, score_rows
+    from skywork_rb_plugin.commands.score.source import open_source
+    from skywork_rb_plugin.commands.score.windows import survey
+
+    source = open_source(options.data, options.config, options.split)
+    first = [row.doc for row in islice(source.rows(0), _LOOKED_AT)]
+    if not first:
+        raise UserError(f"found no rows in {options.data}, expected some")
+    fields = fields_of(first, options.data, options.prompt, options.responses)
+    compares = getattr(model_class, "compares", False)
+    reader = Reader(fields, options.data, options.system_instruction, options.reward, options.best, compares)
+    if options.overwrite:
+        for file in (output, Path(f"{output}.progress")):
+            file.unlink(missing_ok=True)
+    journal = Journal(output)
+    if output.exists() and not journal.made_by:
+        raise UserError(
+            f"found {output}, which this command did not make (no {journal.path} beside it); give another -o, or --overwrite to "
+            "replace it"
+        )
+    journal.claim(_asked(options, given, reader.described))
+    total, before = survey(source, reader, options.limit, journal.state.rows)
+    journal.check_data(options.data, before, total)
+    journal.check_output()
+    if journal.state.finished:
+        print(f"{output} is finished, nothing is left to do: {_summary(journal.state, before)}")
+        return
+    try:
+        model = model_class.create_from_arg_obj({**_as_before(given, journal.made_by), **given})
+        journal.claim(_found(model))
+        try:
+            with quiet():
+                state = score_rows(model, source, reader, journal, output, before, total)
+        except UserError as error:
+            raise UserError(f"{error}; {_left(journal, output, total, options.overwrite)}") from error
+    except KeyboardInterrupt:
+        print(f"\nInterrupted: {_left(journal, output, total, options.overwrite)}", file=sys.stderr)
+        raise
+    except OSError as error:
+        raise UserError(
+            f"can't write {error.filename or output} ({error.strerror or error}): make room, or make it writable; "
+            f"{_left(journal, output, total, options.overwrite)}"
+        ) from error
+    finally:
+        journal.close()
+    print(f"Wrote {output}: {_summary(state, total)}")
+
+
+def _left(journal, output: Path, total, overwrite: bool) -> str:
+    """What is left of a run that ended early, and how to go on."""
+    without = " without --overwrite" if overwrite else ""
+    return (
+        f"{journal.state.rows:,} of {total.rows:,} rows are in {output}, and what was scored since then in {journal.path}; the "
+        f"same command{without} goes on from there"
+    )
+
+
+def _summary(state, total) -> str:
+    counts = state.counts
+    return (
+        f"{state.rows:,} rows, {total.conversations:,} conversations, {counts.tokens_asked:,} tokens asked and "
+        f"{counts.tokens_forwarded:,} forwarded in {state.seconds:,.1f} s; {counts.conversations_truncated:,} conversations cut"
+    )
+
+
+def _check_output(output: Path, options: argparse.Namespace) -> None:
+    if output.suffix != ".jsonl":
+        raise UserError(
+            f"-o: found {output}, expected a .jsonl file: another format can't be gone on with when a run is killed"
+        )
+    if output.is_dir() or not output.resolve().parent.is_dir():
+        found = "a folder" if output.is_dir() else f"no folder {output.parent}"
+        raise UserError(f"-o: found {found}, expected a .jsonl file in a folder that exists")
+    if output.exists() and Path(options.data).exists() and output.samefile(options.data):
+        raise UserError(f"-o: found {output}, which is the data; expected another file")
+    if options.limit is not None and options.limit < 1:
+        raise UserError(f"found --limit {options.limit}, expected 1 or more rows")
+
+
+def _model_of(options: argparse.Namespace) -> tuple[type, dict]:
+    """The class of --model, and all options that are its own; checked."""
+    from skywork_rb_plugin.models.loading import class_of
+
+    model_class = class_of(options.model)
+    flags = {"batch_size": options.batch_size, "device": options.device}
+    given = {**{name: value for name, value in flags.items() if value is not None}, **(options.model_args or {})}
+    model_class.check_options(given)
+    if (count := model_class.processes(given)) > 1:
+        raise UserError(
+            f"found {count} processes of a launcher, expected one: give each a part of the data, and another -o"
+        )
+    return model_class, given
+
+
+def _asked(options: argparse.Namespace, given: Mapping, columns: str) -> dict[str, str]:
+    """What of the command decides the output, known before a model is loaded."""
+    from skywork_rb_plugin.models.options import shown
+
+    # which device of a kind it is decides nothing
+    decides = {name: value for name, value in given.items() if name != "device"}
+    return {
+        "--model": options.model,
+        "--model_args": shown(decides),
+        "--system_instruction": str(options.system_instruction),
+        "columns": columns,
+        "--best": str(options.best),
+        "--limit": str(options.limit),
+    }
+
+
+def _found(model) -> dict[str, str]:
+    """What of the model decides its scores, to the last bit where the machine is the same."""
+    settings = {name.replace("_", " "): str(value) for name, value in model.scorer.settings().items()}
+    return {**model.fingerprint(), **settings, "kind of device": model.device.type}
+
+
+def _as_before(given: Mapping, made_by: Mapping[str, str]) -> dict[str, int]:
+    """Packs of the size that an earlier run found to fit."""
+    size = made_by.get("tokens per pack", "None")
+    return {"tokens_per_pack": int(size)} if size != "None" and given.get("tokens_per_pack", "auto") == "auto" else {}
+
+
+@contextmanager
+def _locked(output: Path):
+    """Hold a file for as long as this run lasts.
+
+    Raises:
+        UserError: another run holds it, or it can't be made.
+    """
+    import filelock
+
+    lock = filelock.FileLock(f"{output}.lock", timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise UserError(
+            f"found another run that writes {output}, expected none; wait for its end, or give another -o"
+        ) from error
+    except OSError as error:
+        raise UserError(f"-o: can't write beside {output} ({error.strerror})") from error
+    try:
+        yield
+    finally:
+        lock.release()
+        Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    from skywork_rb_plugin.host import MergeDictAction
+
+    parser = argument_parser("score")
+    add = parser.add_argument
+    add("--data", required=True, help="a .jsonl, .json, .parquet or .csv file, a folder, or a hub name")
+    add("-o", "--output", required=True, metavar="FILE", help="where the rows go with their rewards: a .jsonl file")
+    add("--model", default="hf-reward", choices=list(MODELS), help="as of lm_eval run (default: hf-reward)")
+    add("--model_args", nargs="+", action=MergeDictAction, metavar="NAME=VALUE", help="as of lm_eval run")
+    add("--batch_size", help="as of lm_eval run, for models that are not scored by prefix tree (default: 1)")
+    add("--device", help="as of lm_eval run (default: CUDA where there is one, else the CPU)")
+    add("--system_instruction", metavar="TEXT", help="as of lm_eval run: a system prompt for every conversation")
+    add("--limit", type=int, metavar="N", help="take the first N rows alone")
+    add("--config", help="configuration of the dataset, where it has several")
+    add("--split", help="split of the dataset, where it has several")
+    add("--prompt", metavar="COLUMN", help="the prompt: text or messages")
+    add("--responses", metavar="COLUMN", nargs="+", default=[],
+        help="one or more columns of responses, a column with lists, or one with conversations that end in an answer")  # fmt: skip
+    add("--best", action="store_true", help="keep the best response of each row, as `response` with its `reward`")
+    add("--reward", metavar="NAME", help="of the new column (default: reward, or rewards where a row has several)")
+    add("--overwrite", action="store_true", help="begin anew where the output is there")
+    return parser
