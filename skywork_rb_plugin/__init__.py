@@ -21,6 +21,7 @@ _EXPORTS = {
     "ProcessTask": "skywork_rb_plugin.tasks.process:ProcessTask",
     "RewardLM": "skywork_rb_plugin.models.reward_lm:RewardLM",
     "UserError": "skywork_rb_plugin.errors:UserError",
+    "VLLMReward": "skywork_rb_plugin.models.vllm_reward:VLLMReward",
     "WeightedGroup": "skywork_rb_plugin.tasks.weighted_group:WeightedGroup",
     "hookimpl": "skywork_rb_plugin.heads.hookspecs:hookimpl",
     "load": "skywork_rb_plugin.models.loading:load",
@@ -29,7 +30,7 @@ _EXPORTS = {
 
 __all__ = [
     "APIReward", "Checkpoint", "Conversation", "Family", "HFReward", "Head", "JudgeTask", "Loaded", "PreferenceTask",
-    "ProcessTask", "RewardLM", "UserError", "WeightedGroup", "hookimpl", "load", "register",
+    "ProcessTask", "RewardLM", "UserError", "VLLMReward", "WeightedGroup", "hookimpl", "load", "register",
 ]  # fmt: skip
 
 
