@@ -29,6 +29,16 @@ ROWS = [
 ]
 
 
+def layers(outputs):
+    """Shapes of a head of two layers."""
+    return {
+        "score.0.weight": (64, 64),
+        "score.0.bias": (64,),
+        "score.2.weight": (outputs, 64),
+        "score.2.bias": (outputs,),
+    }
+
+
 def in_vllm(folder, **options):
     """The model in a running engine, which is not compiled: that takes longer than all scores here."""
     return VLLMReward(pretrained=folder, **{"max_length": LENGTH, "enforce_eager": True, **options})
@@ -152,24 +162,39 @@ def test_two_ranks_and_a_kill(folders, task_manager, tmp_path, monkeypatch):
     again.scorer.engine.close()
 
 
-def test_steps_of_a_process_model(tmp_path):
-    """All tokens' numbers of Qwen2.5-Math-PRM, read where each step ends."""
+VALUE_HEAD = {"normalize_reward": True, "mean": 0.4, "std": 1.7}
+# head -> architecture, labels, shapes of the head's tensors, options, whether all tokens' numbers are asked for
+HEADS = {
+    "classifier": ("Qwen2ForSequenceClassification", 3, {"score.weight": (3, 64)}, {"label": 1}, False),
+    "openrlhf": ("RewardModel", 1, {"score.weight": (1, 64)}, {}, False),
+    "mlp": ("Qwen2ForRewardModel", 1, layers(1), {}, True),
+    "qwen-prm": ("Qwen2ForProcessRewardModel", 2, layers(2), {"steps": "min"}, True),
+    "token-classifier": (
+        "Qwen2ForTokenClassification", 2, {"score.weight": (2, 64), "score.bias": (2,)}, {"steps": "mean"}, True,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_heads_that_vllm_computes(head, tmp_path):
+    """One label of several, value heads, two layers, and the steps of process models are read as in hf-reward."""
+    architecture, labels, shapes, options, by_token = HEADS[head]
     config, tensors = decoder(
-        "qwen2", architectures=["Qwen2ForProcessRewardModel"], num_labels=2, hidden_size=64, num_attention_heads=2,
-        num_key_value_heads=1, head_dim=32,
+        "qwen2", architectures=[architecture], num_labels=labels, hidden_size=64, num_attention_heads=2,
+        num_key_value_heads=1, head_dim=32, **VALUE_HEAD if head == "openrlhf" else {},
     )  # fmt: skip
-    for name, shape in (("0.weight", (64, 64)), ("0.bias", (64,)), ("2.weight", (2, 64)), ("2.bias", (2,))):
-        tensors[f"score.{name}"] = numbers(f"score.{name}", shape)
+    tensors |= {name: numbers(name, shape) for name, shape in shapes.items()}
     tokenizer = make_tokenizer(add_bos=False)
     tokenizer.add_tokens(["<extra_0>", "<|im_start|>", "<|im_end|>"], special_tokens=True)
     folder = write(tmp_path / "model", config, tensors, tokenizer)
     pairs = [("How many?", text) for text in ("One.\n\nThen two.\n\nThree", "Two", "One.\n\nThen two.\n\nFour")]
-    hf, model = in_hf(folder, steps="min"), in_vllm(folder, steps="min")
+    hf, model = in_hf(folder, **options), in_vllm(folder, **options)
+    assert hf.family.family.name == head
     expected = hf.score(pairs)
     assert model.score(pairs) == pytest.approx(expected, abs=1e-4)
     assert len(set(expected)) == 3
     assert model.head_name() == hf.head_name()
-    assert model.scorer.settings()["prefix_caching"] is False
+    assert model.scorer.settings()["prefix_caching"] is not by_token
     model.scorer.engine.close()
 
 
