@@ -11,7 +11,7 @@ from bad_inputs.case import HOST, LINE, SCORED
 from servers.faults import FAULTS, RIGHT
 from servers.faults import LINE as ONE_LINE
 
-from skywork_rb_plugin import APIReward, HFReward
+from skywork_rb_plugin import APIReward, HFReward, VLLMReward
 from skywork_rb_plugin.heads.plugins import BUILT_IN, registered
 from skywork_rb_plugin.metrics.table import TABLE
 from skywork_rb_plugin.models.hf_dpo import HFDPO
@@ -123,6 +123,7 @@ WRITTEN = {
     ("docs/api.md", "options of api-reward"): lambda: options_table(APIReward),
     ("docs/architecture.md", "imports"): imports_picture,
     ("docs/benchmarks.md", "metrics"): metrics_table,
+    ("docs/engines.md", "options of vllm-reward"): lambda: options_table(VLLMReward),
     ("docs/models.md", "options"): options_table,
     ("docs/models.md", "options of hf-dpo"): dpo_options_table,
     ("docs/models.md", "families"): families_table,
