@@ -30,10 +30,10 @@ test-browser: $(VENV)/installed-test $(VENV)/installed-browser  ## look at the r
 test-lowest: $(LOWEST)/installed  ## run the core tests on the lowest versions that pyproject.toml declares
 	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n 2 $(CORE_TESTS)
 
-# a small cache, no core kept free, and none bound to a process: there may be as few as two
+# a small cache, no core kept free, and none bound to a process: there may be as few as two. A file has its engines to itself
 test-vllm: $(VLLM)/installed  ## run vllm-reward, and api-reward against a server, in vLLM on the CPU
 	VLLM_CPU_KVCACHE_SPACE=1 VLLM_CPU_NUM_OF_RESERVED_CPU=0 VLLM_CPU_OMP_THREADS_BIND=nobind VLLM_NO_USAGE_STATS=1 OMP_NUM_THREADS=1 \
-		$(VLLM)/bin/python -m pytest tests/engines
+		$(VLLM)/bin/python -m pytest -n 2 --dist loadfile tests/engines
 
 lint: $(VENV)/installed-test  ## check style, and what imports what
 	$(BIN)/ruff check .
