@@ -143,6 +143,27 @@ def test_metrics_that_are_no_verdicts(task_manager, tmp_path):
     assert not found["bt_loss"].first.higher_is_better
 
 
+def test_scores_that_others_make(task_manager, tmp_path):
+    """Without `aggregation:` a metric has the host's default: a mean has a test, another has none, and no log is refused."""
+    rows = [{"q": f"{i}?", "a": "yes"} for i in range(12)]
+    data = preference_task(rows, tmp_path)["dataset_kwargs"]
+    task = {
+        "task": "mine", "dataset_path": "json", "test_split": "train", "dataset_kwargs": data,
+        "output_type": "loglikelihood", "doc_to_text": "{{q}}", "doc_to_target": "{{a}}",
+    }  # fmt: skip
+    listed = {**task, "task": "listed", "metric_list": [{"metric": "perplexity"}, {"metric": "acc"}]}
+    folders = [write_run(tmp_path, f"p{i}", at_random(i), [task, listed], task_manager) for i in (1, 2)]
+    for name in ("mine", "listed"):
+        perplexity, acc = (difference(folders, name, metric=metric) for metric in ("perplexity", "acc"))
+        assert perplexity.first.value != perplexity.second.value
+        assert perplexity.test is None
+        assert acc.test.method == "McNemar"
+    log = log_of(folders[0], "mine")
+    change(log, lambda line: {**line, "perplexity": -1.0})
+    with pytest.raises(UserError, match=r"rows that give perplexity 2\.71828, expected"):
+        compare(read_runs(folders))
+
+
 def test_each_filter_has_its_own_verdicts(task_manager, tmp_path):
     """Rows count as right by the metric and filter that are compared, and all filters of a row are read."""
     task = {

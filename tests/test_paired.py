@@ -134,3 +134,26 @@ def test_coverage(monkeypatch):
     assert 0.92 <= coverage(of_verdicts) <= 0.99
     monkeypatch.setattr(paired, "DRAWS", 500)
     assert 0.91 <= coverage(of_tasks, 200) <= 0.99
+
+
+def test_only_means_are_bounded():
+    """Beyond all draws a score that is no mean has the smallest p-value that draws can give; a mean's bound is exact."""
+    first, second = [0.0] * 14, [1.0] * 14
+    draws = paired.draws_of(lambda values: float(np.exp(np.mean(values) * 30)), first, second, SEED)
+    difference = float(np.exp(30) - 1)
+    draws = paired.Draws(draws.around[abs(draws.swapped) < difference], draws.swapped[abs(draws.swapped) < difference])
+    alone = paired.bootstrap(difference, {0: draws}, {0: 1.0}).p
+    assert alone == pytest.approx(1 / (1 + len(draws.swapped)))
+    mixed = {0: draws, 1: paired.draws_of_mean([1.0] * 60, SEED)}
+    assert paired.bootstrap(2 * difference, mixed, {0: 1.0, 1: 1.0}).p == pytest.approx(alone)
+    rows, shares = [[0.5] * 40, [2.0] * 50], (0.25, 0.75)
+    deviation = np.sqrt(0.25**2 * 0.25 / 40 + 0.75**2 * 4 / 50)
+    z = (0.25 * 0.5 + 0.75 * 2) / deviation
+    assert weighted(rows, shares).p == pytest.approx(2 / (4 * stats.norm.sf(np.sqrt(2))) * stats.norm.sf(z), rel=1e-9)
+
+
+def test_draws_without_a_score():
+    """Where an exchange of rows leaves none there is no test."""
+    draws = paired.draws_of(lambda values: float("nan") if sum(values) == 3 else sum(values), [0] * 5, [1] * 5, SEED)
+    assert np.isnan(draws.swapped).any()
+    assert paired.bootstrap(5.0, {0: draws}, {0: 1.0}) is None

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skywork_rb_plugin.host import host_aggregation
 from skywork_rb_plugin.metrics.table import TABLE
 from skywork_rb_plugin.report import paired
 from skywork_rb_plugin.report.lines import MEAN, Line
 from skywork_rb_plugin.report.rows import Row
 
-# the host's that take a second or so for one score
-SLOW = {"bleu", "chrf", "ter"}
+# the aggregations that are no means and have a test: of what others make of rows it is not known what an interval would take
+_OURS = {one.aggregation.name: one.aggregation.function for one in TABLE if one.aggregation.function is not None}
 # aggregation -> what of a row's value names the rows that are one case: a Ties prompt and its partner
 _TOGETHER = {"rewardbench2_ties": operator.itemgetter(0)}
 
@@ -26,7 +27,7 @@ class Difference:
 
     Attributes:
         first, second: the runs' lines.
-        test: None where the rows do not tell how the score is made.
+        test: None where the rows do not tell how the score is made, or others' aggregation makes it.
         adjusted: the test's p-value, adjusted for all tests that are shown together.
         both, only_first, only_second, neither: rows that are right, of those that are right or wrong.
         fraction: whether the scores are of rows that count between 0 and 1, so that they may be told in percent.
@@ -107,7 +108,7 @@ class Evidence:
                 numbers = all(map(is_number, [*first, *second]))
                 drawn = paired.draws_of_mean(np.subtract(second, first, dtype=float), seed) if numbers else None
             else:
-                function = None if made_by in SLOW else aggregation_function(made_by)
+                function = _OURS.get(made_by)
                 units = [_TOGETHER[made_by](value) for value in first] if made_by in _TOGETHER else None
                 drawn = function and paired.draws_of(function, first, second, seed, units)
             self._draws[place] = drawn
@@ -129,15 +130,7 @@ def verdicts(rows: Sequence[tuple[Row, ...]], line: Line) -> list[tuple[bool | N
 
 def aggregation_function(name: str | None) -> Callable[[Sequence], float] | None:
     """What makes a task's score of its rows' values; None where neither the plugin nor the host knows it."""
-    for metric in TABLE:
-        if metric.aggregation.name == name and metric.aggregation.function is not None:
-            return metric.aggregation.function
-    import lm_eval.api.metrics  # noqa: F401  the host's own are registered by it
-
-    from skywork_rb_plugin.host import aggregation_registry
-
-    # without a default the host's registry raises for names that it does not have
-    return aggregation_registry.get(name, None)
+    return _OURS.get(name) or host_aggregation(name)
 
 
 def is_number(value: object) -> bool:
