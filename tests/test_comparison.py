@@ -139,7 +139,7 @@ def test_metrics_that_are_no_verdicts(task_manager, tmp_path):
         assert one.test.low < one.test.difference < one.test.high
         assert 0 < one.test.p <= 1
         assert (one.only_first, one.only_second) == (found["acc"].only_first, found["acc"].only_second)
-    assert [metric for metric, one in found.items() if not one.fraction] == ["margin", "bt_loss"]
+    assert [metric for metric, one in found.items() if not one.fraction] == ["margin", "bt_loss", "ece"]
     assert not found["bt_loss"].first.higher_is_better
 
 

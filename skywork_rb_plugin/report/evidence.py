@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from skywork_rb_plugin.host import host_aggregation
-from skywork_rb_plugin.metrics.table import TABLE
+from skywork_rb_plugin.metrics.table import TABLE, is_share
 from skywork_rb_plugin.report import paired
 from skywork_rb_plugin.report.lines import MEAN, Line
 from skywork_rb_plugin.report.rows import Row
@@ -30,7 +30,7 @@ class Difference:
         test: None where the rows do not tell how the score is made, or others' aggregation makes it.
         adjusted: the test's p-value, adjusted for all tests that are shown together.
         both, only_first, only_second, neither: rows that are right, of those that are right or wrong.
-        fraction: whether the scores are of rows that count between 0 and 1, so that they may be told in percent.
+        fraction: whether the scores are shares of rows, so that they may be told in percent.
     """
 
     first: Line
@@ -41,7 +41,7 @@ class Difference:
     only_first: int
     only_second: int
     neither: int
-    fraction: bool = False
+    fraction: bool
 
     @property
     def gain(self) -> float:
@@ -69,9 +69,7 @@ class Evidence:
         rows = [pair for task in first.tasks for pair in self._pairs[task]]
         seen = Counter(verdicts(rows, first))
         counts = [seen[pair] for pair in ((True, True), (True, False), (False, True), (False, False))]
-        values = [row.values.get((first.metric, first.filter)) for pair in rows for row in pair]
-        numbers = [value for value in [*values, first.value, second.value] if is_number(value)]
-        fraction = all(0 <= number <= 1 for number in numbers)
+        fraction = is_share(first.metric, (first.value, second.value))
         return Difference(first, second, self._test(first, second), None, *counts, fraction)
 
     def _test(self, first: Line, second: Line) -> paired.Test | None:

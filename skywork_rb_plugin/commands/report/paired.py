@@ -17,7 +17,6 @@ from skywork_rb_plugin.commands.report.blocks import (
     percent,
     signed,
 )
-from skywork_rb_plugin.commands.report.scores import NO_SHARES
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.report import plots
 from skywork_rb_plugin.report.agreement import agreement
@@ -68,11 +67,6 @@ def paired_part(comparisons: Sequence[Comparison], reasons: Sequence[str]) -> Pa
     return Part("paired", "Paired comparison", words, tables, _figures(comparisons))
 
 
-def _in_percent(one: Difference) -> bool:
-    values = [line.value for line in (one.first, one.second) if line.value is not None]
-    return one.first.metric not in NO_SHARES and all(0 <= value <= 1 for value in values)
-
-
 def _tables(one: Comparison, place: int) -> list[Table]:
     head = [
         "", "metric", one.first.name, one.second.name, "difference", "95 % interval", "p", "p, Holm", "both",
@@ -89,7 +83,7 @@ def _tables(one: Comparison, place: int) -> list[Table]:
 
 
 def _cells(one: Difference) -> list[str]:
-    write = percent if _in_percent(one) else number
+    write = percent if one.fraction else number
     test = one.test
     interval = (
         "not known"
@@ -112,7 +106,7 @@ def _figures(comparisons: Sequence[Comparison]) -> list[Exhibit]:
         found = {
             label(d.first): d.test
             for d in one.differences
-            if d.first.depth <= 1 and d.test and isfinite(d.test.low + d.test.high) and _in_percent(d)
+            if d.first.depth <= 1 and d.test and isfinite(d.test.low + d.test.high) and d.fraction
         }
         points = [
             (100 * found[name].difference, 100 * found[name].low, 100 * found[name].high) if name in found else None
