@@ -51,6 +51,8 @@ def show(found: Found) -> None:
             names = pair.comparison.left_out
             more = f" and {len(names) - 5} more" if len(names) > 5 else ""
             console.print(Text(visible(f"Left out, since only one has them: {', '.join(names[:5])}{more}.")))
+        if names := pair.comparison.regrouped:
+            console.print(Text(visible(f"Left out, since their members differ: {', '.join(names)}.")))
         show_rows(pair, console)
     console.print()
     for sentence in [*missed(found), *estimates(found), *_differing(found), *published(found)]:

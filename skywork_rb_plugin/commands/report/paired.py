@@ -58,7 +58,7 @@ def paired_part(comparisons: Sequence[Comparison], reasons: Sequence[str]) -> Pa
     words = [*reasons]
     if comparisons:
         words.append(
-            f"Each model against {comparisons[0].first.name}, on the same rows: the difference of scores with its 95 % interval, "
+            f"Each model against {_baseline(comparisons)}, on the same rows: the difference of scores with its 95 % interval, "
             "and how likely one so large would be if the models were equally good. “p, Holm” is adjusted for the number of tests "
             f"on this page, {tests} (Holm 1979): judge by it. Counts are of rows, right by both, by one or by neither."
         )
@@ -121,13 +121,18 @@ def _figures(comparisons: Sequence[Comparison]) -> list[Exhibit]:
             told.append(f"{one.second.name}: {listed(parts, 8)}")
     if not series:
         return []
-    title = f"Difference from {comparisons[0].first.name} in percentage points"
+    title = f"Difference from {_baseline(comparisons)} in percentage points"
     text = plots.Text("paired-all", title, f"{'; '.join(told[:8])}.")
     svg = Markup(
-        plots.dots(text, labels, series, f"minus {_short(comparisons[0].first.name)}, percentage points", zero=True)
+        plots.dots(text, labels, series, f"minus {_short(_baseline(comparisons))}, percentage points", zero=True)
     )
     caption = f"{title}, with 95 % intervals: right of 0 the model is better. {'; '.join(told[:8])}."
     return [Exhibit(svg, caption)]
+
+
+def _baseline(comparisons: Sequence[Comparison]) -> str:
+    names = {one.first.name for one in comparisons}
+    return names.pop() if len(names) == 1 else "the first run with its tasks"
 
 
 def _short(name: str) -> str:
