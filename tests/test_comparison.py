@@ -199,6 +199,7 @@ def test_each_filter_has_its_own_verdicts(task_manager, tmp_path):
     runs = read_runs(folders)
     row = next(iter(runs[0].rows("mine").values()))
     assert {filter_ for _, filter_ in row.values} == set(row.places) == {"as_is", "upper"}
+    assert row.right is False
     assert [row.texts(chosen)[1] for chosen in (None, "as_is", "upper")] == [["yes"], ["yes"], ["YES"]]
 
 

@@ -12,7 +12,16 @@ from statsmodels.stats.weightstats import DescrStatsW
 from skywork_rb_plugin.report import paired
 
 SEED = (0, 1)
-TABLES = [(40, 12, 25, 3), (0, 0, 0, 1), (5, 3, 0, 0), (300, 80, 61, 15), (0, 1, 1, 0), (2, 0, 30, 1)]
+TABLES = [
+    (40, 12, 25, 3),
+    (0, 0, 30, 0),
+    (0, 30, 0, 0),
+    (0, 0, 0, 1),
+    (5, 3, 0, 0),
+    (300, 80, 61, 15),
+    (0, 1, 1, 0),
+    (2, 0, 30, 1),
+]
 
 
 def weighted(tasks, shares, seed=0):
@@ -157,3 +166,12 @@ def test_draws_without_a_score():
     draws = paired.draws_of(lambda values: float("nan") if sum(values) == 3 else sum(values), [0] * 5, [1] * 5, SEED)
     assert np.isnan(draws.swapped).any()
     assert paired.bootstrap(5.0, {0: draws}, {0: 1.0}) is None
+
+
+def test_intervals_lean_as_the_rows_do(monkeypatch):
+    """One much better row of many leaves the interval long on its side; draws that are made in parts are all there."""
+    test = weighted([[1.0] + [0.0] * 19], [1])
+    assert test.high - test.difference > 1.5 * (test.difference - test.low)
+    monkeypatch.setattr(paired, "_AT_ONCE", 3_000)
+    draws = paired.draws_of_mean([1.0, 0.0, 2.0], SEED)
+    assert len(draws.around) == len(draws.swapped) == paired.DRAWS
