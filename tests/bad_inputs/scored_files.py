@@ -143,8 +143,8 @@ _DATA = {
     "a folder without files": line("--data empty_folder", "could not load the folder"),
     "no parquet": line("--data no.parquet", "no.parquet, row 0: found what can't be read (Parquet magic bytes"),
     "a last line that is cut": line("--data cut.jsonl", "cut.jsonl, row 1: found what can't be read"),
-    "a list on a line": line("--data list.jsonl", "list.jsonl, row 1: found what can't be read ('[1, 2]'"),
-    "null on a line": line("--data bare.jsonl", "bare.jsonl, row 1: found what can't be read ('null'"),
+    "a list on a line": line("--data list.jsonl", "list.jsonl, row 1: found what can't be read (line 2, '[1, 2]'"),
+    "null on a line": line("--data bare.jsonl", "bare.jsonl, row 1: found what can't be read (line 2, 'null'"),
     "no column on a line": line("--data empty_object.jsonl", "empty_object.jsonl, row 1: found"),
     "a byte that is no UTF-8": line(
         "--data bytes.jsonl", "bytes.jsonl, row 1: found what can't be read ('utf-8' codec"
@@ -184,7 +184,7 @@ _ROWS = {
     "null for a response": line("--data null_response.jsonl", "null_response.jsonl, row 1: found None"),
     "a number for a response": line("--data number.jsonl", "number.jsonl, row 1: found 7"),
     "a number for a prompt": line("--data numbers.jsonl", "numbers.jsonl, row 1: found 7"),
-    "text for a list": line("--data text.jsonl", "text.jsonl, row 1: found 'yes'"),
+    "text for a list": line("--data text.jsonl", "text.jsonl, row 1: found 'yes' for column responses"),
     "null for a prompt": line("--data null_prompt.jsonl", "null_prompt.jsonl, row 1: found no prompt (null)"),
     "no prompt": line("--data no_prompt.jsonl", "no_prompt.jsonl, row 1: found"),
     "no column of responses": line("--data absent.jsonl", "absent.jsonl, row 1: found no column 'responses'"),

@@ -131,7 +131,9 @@ class Reader:
             choices = choices_of(row.doc, **self._fields.keys)
             conversations = [self._conversation(choice) for choice in choices]
         except (ValueError, TypeError, AttributeError) as error:
-            raise self._error(row, " ".join(str(error).split())) from error
+            # of a task's YAML; here there is none
+            found = str(error).replace("`doc_to_choice`", f"column {', '.join(self._fields.columns)}")
+            raise self._error(row, " ".join(found.split())) from error
         if not choices:
             raise self._error(row, f"found no responses in {', '.join(self._fields.columns)}, expected some")
         if self._compares and len(choices) == 1:
