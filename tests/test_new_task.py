@@ -128,6 +128,7 @@ GOOD = {"prompt": "p", "chosen": "x", "rejected": "y"}
         (pair("label", "one", "three", response_1="a", response_2="b", response_3="c"),
          ["--target", "label", "--first", "one"], "found the labels 'one', 'three' in column 'label'"),
         (pair("label", "x", "y", "z"), ["--target", "label", "--first", "x"], "found the labels 'x', 'y', 'z' in column"),
+        ([{**GOOD, "system": None}, {**GOOD, "system": "Be kind."}], [], "found system beside prompt in json files"),
         ([GOOD], ["--first", "1"], "--first: found 1 without a label, expected it with --target COLUMN"),
         ([GOOD], ["--target", "prompt", "--scores", "prompt"], "found --target and --scores, expected one of them"),
         ([GOOD], ["--target", "nosuch"], "--target: found no column 'nosuch' in json files"),

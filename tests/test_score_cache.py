@@ -46,7 +46,7 @@ def test_cache_of_another_model_is_refused(models, tmp_path):
         load(models["llama-3.1"]).set_cache_hook(foreign)
 
 
-def test_retrained_weights_in_the_same_folder_are_another_model(tmp_path):
+def test_retrained_weights_in_the_same_folder_are_another_model(tmp_path, monkeypatch):
     """The cache goes by the files' content, not by the folder's name."""
     folder = make_model(tmp_path / "m")
     load(folder).set_cache_hook(Hook(tmp_path / "a.db"))
@@ -60,6 +60,9 @@ def test_retrained_weights_in_the_same_folder_are_another_model(tmp_path):
     HFReward(pretrained=loaded, tokenizer=make_tokenizer()).set_cache_hook(Hook(tmp_path / "b.db"))
     with pytest.raises(UserError, match="was made with revision weights"):
         HFReward(pretrained=other, tokenizer=make_tokenizer()).set_cache_hook(Hook(tmp_path / "b.db"))
+    # a tokenizer without a name is not the files of the working folder
+    monkeypatch.chdir(folder)
+    HFReward(pretrained=loaded, tokenizer=make_tokenizer()).set_cache_hook(Hook(tmp_path / "b.db"))
 
 
 def test_revision_and_adapter_are_part_of_a_cache(models):

@@ -181,6 +181,9 @@ def test_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch, capsys):
     *_, last = capsys.readouterr().err.splitlines()
     assert last.startswith("Interrupted: 0 of 7 rows are in ")
     assert last.endswith("out.jsonl.progress; the same command goes on from there")
+    monkeypatch.undo()
+    score(tmp_path, None)
+    assert "Going on: 0 of 7 rows are in " in capsys.readouterr().out
 
 
 def test_what_differs_is_told(tmp_path, monkeypatch):
@@ -191,7 +194,7 @@ def test_what_differs_is_told(tmp_path, monkeypatch):
         ({"model": "demo,max_length=100"}, "this run has pretrained=demo, max_length=100"),
         ({"data": "other.jsonl"}, "the first 7 of its 8 rows are not those that were scored"),
         ({"data": "more.jsonl"}, "it has 8 rows, and had 7"),
-        ({"data": "fewer.jsonl"}, "the first 7 of its 6 rows are not those that were scored"),
+        ({"data": "fewer.jsonl"}, "it has 6 rows, and 7 were scored"),
     ):  # fmt: skip
         write_rows(tmp_path / "other.jsonl", [{"id": 7, **ROWS[0]}, *ROWS])
         write_rows(tmp_path / "more.jsonl", [*ROWS, ROWS[0]])
@@ -201,7 +204,7 @@ def test_what_differs_is_told(tmp_path, monkeypatch):
         assert says in str(caught.value)
         assert "--overwrite to begin anew" in str(caught.value)
     for options, says in (
-        (["--best"], "out.jsonl was made with columns"),
+        (["--best"], "out.jsonl was made with --best False, this run has True"),
         (["--limit", "3"], "--limit None, this run has 3"),
         (["--system_instruction", "x"], "--system_instruction None, this run has x"),
     ):

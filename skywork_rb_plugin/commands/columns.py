@@ -1,7 +1,7 @@
 """The columns of a dataset by what they hold and what their names say."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from skywork_rb_plugin.conversations import is_messages
 from skywork_rb_plugin.errors import UserError
@@ -18,7 +18,7 @@ class Columns:
     """The columns of a dataset by what they hold; fields of a structure are columns called `column.field`.
 
     Args:
-        rows: the rows; the first tells the kinds, all of them the labels.
+        rows: the rows; the first that has something in a column tells its kind, all of them the labels.
         names: the columns' names.
         origin: the dataset in words, for messages.
         expected: what to do about columns that can't be told apart, for messages.
@@ -26,11 +26,15 @@ class Columns:
 
     def __init__(self, rows: Sequence[Mapping], names: Sequence[str], origin: str, expected: str) -> None:
         self.rows, self.top, self.origin, self._expected = rows, list(names), origin, expected
+        self._examples = {name: rows[0][name] for name in names} | _first_values(rows, names)
         self.kinds = {}
-        for name in names:
-            value = rows[0][name]
+        for name, value in self._examples.items():
             fields = [f"{name}.{field}" for field in value] if isinstance(value, Mapping) else [name]
-            self.kinds |= {field: _kind(self.value(rows[0], field)) for field in fields}
+            self.kinds |= {field: _kind(self.example(field)) for field in fields}
+
+    def example(self, name: str) -> object:
+        """The first value of a column, or of a field of a structure, that is not empty."""
+        return self.value(self._examples, name)
 
     def value(self, row: Mapping, name: str) -> object:
         """What a row has in a column, or in a field of a structure."""
@@ -45,7 +49,7 @@ class Columns:
 
     def whole(self, responses: Sequence[str]) -> bool:
         """Whether the responses are whole conversations, which hold the prompt."""
-        values = [self.value(self.rows[0], name) for name in responses]
+        values = [self.example(name) for name in responses]
         return all(is_messages(value) and value[0].get("role") != "assistant" for value in values)
 
     def texts_beside(self, responses: Sequence[str]) -> list[str]:
@@ -76,11 +80,7 @@ class Columns:
 
     def about(self, words: Collection[str], *kinds: str) -> list[str]:
         """Columns of these kinds with one of the words in their name, and none that is about something else."""
-        return [
-            name
-            for name, kind in self.kinds.items()
-            if kind in kinds and words_in(name) & words and not words_in(name) & (_ABOUT - words)
-        ]
+        return [name for name, kind in self.kinds.items() if kind in kinds and is_about(name, words)]
 
     def series(self, words: Collection[str], *kinds: str) -> list[list[str]]:
         """The columns of these kinds and words that differ in their ending alone: `_a` and `_b`, 1 to 3, …; all of them."""
@@ -94,9 +94,25 @@ class Columns:
         return [names for names in found.values() if len(names) > 1]
 
 
+def _first_values(rows: Iterable[Mapping], names: Sequence[str]) -> dict[str, object]:
+    """The first value of each column that is not empty."""
+    found, missing = {}, list(names)
+    for row in rows:
+        found |= {name: row[name] for name in missing if row[name] not in (None, "", [], {})}
+        missing = [name for name in missing if name not in found]
+        if not missing:
+            break
+    return found
+
+
 def words_in(name: str) -> set[str]:
     """The words of a column's name, in lower case."""
     return set(re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()))
+
+
+def is_about(name: str, words: Collection[str]) -> bool:
+    """Whether a column's name has one of the words, and none that is about something else."""
+    return bool(words_in(name) & words) and not words_in(name) & (_ABOUT - words)
 
 
 def ending_of(name: str) -> tuple[str, str]:

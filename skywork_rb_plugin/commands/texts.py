@@ -3,7 +3,7 @@
 Only what can hardly mean anything else is guessed; the rest is asked for, since a wrong guess is a wrong number.
 """
 
-from skywork_rb_plugin.commands.columns import Columns
+from skywork_rb_plugin.commands.columns import Columns, is_about
 from skywork_rb_plugin.conversations import is_messages
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.tasks.transcripts import chosen_and_rejected
@@ -53,7 +53,7 @@ def prompt_keys(columns: Columns, prompt: str | None, responses: list[str], othe
             f"found {', '.join(rest)} beside {first} in {columns.origin}, expected to know what the prompt is: say --prompt "
             f"{first} to leave the rest out, or {otherwise.format(prompt=first, other=rest[0])}"
         )
-    text = columns.value(columns.rows[0], guess[0])
+    text = columns.example(guess[0])
     if (isinstance(text, str) and text.startswith("\n\nHuman:")) or (
         is_messages(text) and text[-1].get("role") == "assistant"
     ):
@@ -62,6 +62,11 @@ def prompt_keys(columns: Columns, prompt: str | None, responses: list[str], othe
             f"prompt alone: change the file, or {otherwise.format(prompt=guess[0], other='…')}"
         )
     return {} if guess[0] == "prompt" else {"doc_to_text": columns.field(guess[0])}
+
+
+def may_be_context(name: str) -> bool:
+    """Whether a column's name says that it may belong to the prompt."""
+    return is_about(name, _CONTEXT)
 
 
 def responses_of(columns: Columns) -> list[str]:
@@ -82,5 +87,5 @@ def responses_of(columns: Columns) -> list[str]:
 
 def _transcripts(columns: Columns) -> dict:
     """Anthropic's transcripts hold the prompt too, as turns of a Human and an Assistant."""
-    text = columns.rows[0]["chosen"]
+    text = columns.example("chosen")
     return {"doc_to_choice": chosen_and_rejected} if isinstance(text, str) and text.startswith("\n\nHuman:") else {}

@@ -55,7 +55,8 @@ def revision_of(model: object, revision: str | None) -> str:
     """The state of a checkpoint: a hash of a folder's files or of a loaded model's weights, or the hub's revision."""
     if model is not None and not isinstance(model, str):
         return f"weights {_weights_hash(model)}"
-    is_folder = isinstance(model, str) and Path(model).is_dir()
+    # a tokenizer that was made in memory has no name, and an empty path is the working folder
+    is_folder = isinstance(model, str) and model != "" and Path(model).is_dir()
     return f"files {folder_hash(model)}" if is_folder else str(revision)
 
 

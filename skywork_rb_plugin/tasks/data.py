@@ -117,6 +117,12 @@ def load(source: Source, check: str = "check the dataset keys of the task's YAML
     Raises:
         UserError: the dataset can't be found or read.
     """
+    # `datasets` would look through all of the working folder first
+    if source.path in FORMATS.values() and not {"data_files", "data_dir"} & set(source.options):
+        given = ", ".join(source.options) or "nothing"
+        raise UserError(
+            f"found {given} in dataset_kwargs beside dataset_path {source.path}, expected data_files: a file, or several"
+        )
     file = hub_file(source.options.get("data_files"))
     if line := begins_with_null(_text_files(source)):
         raise UserError(line)
@@ -212,9 +218,6 @@ def _advice(source: Source, error: Exception, check: str) -> str:
     if "utf" in reason.lower() and (line := not_utf8(_text_files(source))):
         return line
     files = source.options.get("data_files")
-    if source.path in FORMATS.values() and not {"data_files", "data_dir"} & set(source.options):
-        given = ", ".join(source.options) or "nothing"
-        return f"found {given} in dataset_kwargs beside dataset_path {source.path}, expected data_files: a file, or several"
     found = f"could not load the {source.origin} ({type(cause).__name__}: {textwrap.shorten(reason, 200)})"
     file = hub_file(files)
     if isinstance(files, str) and "://" in files and not file:

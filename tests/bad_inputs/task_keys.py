@@ -164,7 +164,9 @@ _DATA = {
     "dataset_path is no folder": line({"dataset_path": "/no/such", "dataset_kwargs": None}, "/no/such"),
     "dataset_path is a misspelt format": line({"dataset_path": "jsno"}, "jsno"),
     "dataset_path is another format": line({"dataset_path": "parquet"}, "could not load the parquet files"),
-    "dataset_path is a format alone, which means the current folder": scored({"dataset_kwargs": None}),
+    "dataset_path is a format alone": line(
+        {"dataset_kwargs": None}, "found nothing in dataset_kwargs beside dataset_path json"
+    ),
     "dataset_name is a number": line({"dataset_name": 5}, "found dataset_name: 5, expected text"),
     "dataset_kwargs is text": line({"dataset_kwargs": "rows.jsonl"}, "dataset_kwargs"),
     "dataset_kwargs is a number": line({"dataset_kwargs": 5}, "dataset_kwargs"),

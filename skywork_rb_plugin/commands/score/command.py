@@ -64,6 +64,8 @@ def _score(options: argparse.Namespace, output: Path, model_class: type, given: 
     if journal.state.finished:
         print(f"{output} is finished, nothing is left to do: {_summary(journal.state, before)}")
         return
+    if journal.begun:
+        print(f"Going on: {_left(journal, output, total)}")
     try:
         model = model_class.create_from_arg_obj({**_as_before(given, journal.made_by), **given})
         journal.claim(_found(model))
@@ -71,27 +73,27 @@ def _score(options: argparse.Namespace, output: Path, model_class: type, given: 
             with quiet():
                 state = score_rows(model, source, reader, journal, output, before, total)
         except UserError as error:
-            raise UserError(f"{error}; {_left(journal, output, total, options.overwrite)}") from error
+            raise UserError(f"{error}; {_left(journal, output, total)}; {_how_to_go_on(options)}") from error
     except KeyboardInterrupt:
-        print(f"\nInterrupted: {_left(journal, output, total, options.overwrite)}", file=sys.stderr)
+        print(f"\nInterrupted: {_left(journal, output, total)}; {_how_to_go_on(options)}", file=sys.stderr)
         raise
     except OSError as error:
         raise UserError(
             f"can't write {error.filename or output} ({error.strerror or error}): make room, or make it writable; "
-            f"{_left(journal, output, total, options.overwrite)}"
+            f"{_left(journal, output, total)}; {_how_to_go_on(options)}"
         ) from error
     finally:
         journal.close()
     print(f"Wrote {output}: {_summary(state, total)}")
 
 
-def _left(journal, output: Path, total, overwrite: bool) -> str:
-    """What is left of a run that ended early, and how to go on."""
-    without = " without --overwrite" if overwrite else ""
-    return (
-        f"{journal.state.rows:,} of {total.rows:,} rows are in {output}, and what was scored since then in {journal.path}; the "
-        f"same command{without} goes on from there"
-    )
+def _left(journal, output: Path, total) -> str:
+    """What is left of a run that ended early."""
+    return f"{journal.state.rows:,} of {total.rows:,} rows are in {output}, and what was scored since then in {journal.path}"
+
+
+def _how_to_go_on(options: argparse.Namespace) -> str:
+    return f"the same command{' without --overwrite' if options.overwrite else ''} goes on from there"
 
 
 def _summary(state, total) -> str:
@@ -141,8 +143,8 @@ def _asked(options: argparse.Namespace, given: Mapping, columns: str) -> dict[st
         "--model": options.model,
         "--model_args": shown(decides),
         "--system_instruction": str(options.system_instruction),
-        "columns": columns,
         "--best": str(options.best),
+        "columns": columns,
         "--limit": str(options.limit),
     }
 

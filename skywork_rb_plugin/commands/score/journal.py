@@ -109,7 +109,9 @@ class Journal:
             UserError: it is other data.
         """
         state, found = self.state, None
-        if state.rows and (before.rows, before.digest) != (state.rows, state.before):
+        if whole.rows < state.rows:
+            found = f"it has {whole.rows:,} rows, and {state.rows:,} were scored"
+        elif state.rows and (before.rows, before.digest) != (state.rows, state.before):
             found = f"the first {state.rows:,} of its {whole.rows:,} rows are not those that were scored"
         elif state.finished and whole.rows > state.rows:
             found = f"it has {whole.rows:,} rows, and had {state.rows:,}"
@@ -133,6 +135,11 @@ class Journal:
                 f"{self._output} has {found:,} bytes, expected the {written:,} that were written: it was changed; give another "
                 "-o, or --overwrite to begin anew"
             )
+
+    @property
+    def begun(self) -> bool:
+        """Whether an earlier run left something to go on from."""
+        return self._length > 0
 
     def seconds(self) -> float:
         """Of all runs so far; `start` begins this one's."""

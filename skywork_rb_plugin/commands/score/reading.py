@@ -2,12 +2,12 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from skywork_rb_plugin.commands.columns import Columns
 from skywork_rb_plugin.commands.score.source import Row
-from skywork_rb_plugin.commands.texts import RESPONSES, prompt_keys, responses_of
+from skywork_rb_plugin.commands.texts import RESPONSES, may_be_context, prompt_keys, responses_of
 from skywork_rb_plugin.conversations import with_system
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.models.documents import Document
@@ -29,11 +29,13 @@ class Fields:
         keys: `doc_to_text` and `doc_to_choice`, where they are needed.
         columns: those that hold responses.
         several: whether a row has a list of rewards.
+        known: columns that the first rows have something in; None: what else may belong to the prompt is left out.
     """
 
     keys: Mapping
     columns: Sequence[str]
     several: bool
+    known: Collection[str] | None
 
 
 def fields_of(rows: Sequence[Mapping], origin: str, prompt: str | None, responses: Sequence[str]) -> Fields:
@@ -56,7 +58,8 @@ def fields_of(rows: Sequence[Mapping], origin: str, prompt: str | None, response
     )
     listed = len(found) == 1 and columns.kinds[found[0]] not in ("text", "messages")
     choice = columns.field(found[0]) if listed else [columns.field(name) for name in found]
-    return Fields({"doc_to_choice": choice, **keys}, found, listed or len(found) > 1)
+    known = None if prompt or columns.whole(found) else {name for row in rows for name, value in row.items() if value}
+    return Fields({"doc_to_choice": choice, **keys}, found, listed or len(found) > 1, known)
 
 
 def _conversation(columns: Columns) -> list[str]:
@@ -66,7 +69,7 @@ def _conversation(columns: Columns) -> list[str]:
     return [
         name
         for name in _CONVERSATIONS
-        if columns.kinds.get(name) == "messages" and columns.value(columns.rows[0], name)[-1].get("role") == "assistant"
+        if columns.kinds.get(name) == "messages" and columns.example(name)[-1].get("role") == "assistant"
     ][:1]
 
 
@@ -123,11 +126,14 @@ class Reader:
             )
         if self._best and "response" in row.doc and "response" not in self._fields.columns:
             raise self._error(row, "found a column 'response', which --best would write; expected another name for it")
+        self._check_context(row)
         try:
             choices = choices_of(row.doc, **self._fields.keys)
             conversations = [self._conversation(choice) for choice in choices]
         except (ValueError, TypeError, AttributeError) as error:
-            raise self._error(row, " ".join(str(error).split())) from error
+            # of a task's YAML; here there is none
+            found = str(error).replace("`doc_to_choice`", f"column {', '.join(self._fields.columns)}")
+            raise self._error(row, " ".join(found.split())) from error
         if not choices:
             raise self._error(row, f"found no responses in {', '.join(self._fields.columns)}, expected some")
         if self._compares and len(choices) == 1:
@@ -137,6 +143,16 @@ class Reader:
                 row, "found responses to different prompts, expected one: --model hf-pairwise compares them"
             )
         return Document(f"{self._origin}, row {row.number}", conversations)
+
+    def _check_context(self, row: Row) -> None:
+        known, prompt = self._fields.known, self._fields.keys.get("doc_to_text", "prompt")
+        for name, value in row.doc.items():
+            if known is not None and value and name not in known and may_be_context(name):
+                raise self._error(
+                    row,
+                    f"found something in column {name!r}, which the first rows have nothing in, expected to know "
+                    f"whether it belongs to the prompt: say --prompt {prompt} to leave it out",
+                )
 
     def _conversation(self, choice: Choice) -> list[Mapping]:
         return [*with_system(choice.messages, self._system), {"role": "assistant", "content": choice.response}]
