@@ -70,6 +70,9 @@ def settings(run: Run) -> dict[str, str]:
         value = _at(run.data, place)
         if value not in (None, "", {}, []):
             found[name] = _words(value)[:12] if name.endswith("(sha256)") else _words(value)
+    # padding decides last digits, so the batches do; trees give the same in all
+    if found.get("scoring") == "padded":
+        found["--batch_size"] = _words(_at(run.data, ("config", "batch_size")))
     if cut := _cut(run):
         found["cut"] = cut
     return found
