@@ -3,9 +3,11 @@
 import pytest
 from result_files import write_by_hand
 
+from skywork_rb_plugin.metrics.metric import Row as PreferenceRow
 from skywork_rb_plugin.report.comparison import compare
 from skywork_rb_plugin.report.hardest import answered, only_right
 from skywork_rb_plugin.report.lines import lines_of
+from skywork_rb_plugin.report.observed import by_length
 from skywork_rb_plugin.report.results import read_runs
 
 # groups of one section as lm-eval's own are: weighted by size, or not
@@ -26,11 +28,13 @@ def lines(folder, metric=None):
 
 
 def test_shares_of_stock_groups(tmp_path):
-    """By size or equally, as its score tells; none where neither gives it. A group goes before tasks of none."""
+    """By size or equally, as its score tells; none where neither gives it. Where both do, by size."""
     by_size, equal, neither = 3 / 8, (1 + 1 / 6) / 2, 0.9
     assert lines(stock(tmp_path, "a", by_size))["group"].shares == {"few": 0.25, "many": 0.75}
     assert lines(stock(tmp_path, "b", equal))["group"].shares == {"few": 0.5, "many": 0.5}
     assert lines(stock(tmp_path, "c", neither))["group"].shares is None
+    both_fit = stock(tmp_path, "d", 0.5, few=[1, 0], many=[1, 0, 1, 0])
+    assert lines(both_fit)["group"].shares == pytest.approx({"few": 1 / 3, "many": 2 / 3})
     assert list(lines(tmp_path / "a")) == ["group", "few", "many"]
 
 
@@ -43,11 +47,15 @@ def test_groups_of_other_shares_are_not_tested(tmp_path):
 
 
 def test_which_metric_a_line_shows(tmp_path):
-    """A task's first as listed, whatever the file's order; below a group the group's."""
+    """A task's first as listed, whatever the file's order; below a group the group's. Groups go before tasks of none."""
     tasks = {"few": {"margin": [1.0, 2.0], "acc": FEW}, "alone": {"margin": [1.0, 2.0], "acc": FEW}}
     results = {"group": {"acc,none": 1.0}, "alone": {"acc,none": 1.0, "margin,none": 1.5}}
     shown = lines(write_by_hand(tmp_path, "a", tasks, results, group_subtasks={"group": ["few"]}))
-    assert {name: line.metric for name, line in shown.items()} == {"group": "acc", "few": "acc", "alone": "margin"}
+    assert [(line.name, line.metric) for line in shown.values()] == [
+        ("group", "acc"),
+        ("few", "acc"),
+        ("alone", "margin"),
+    ]
     [file] = (tmp_path / "a").glob("results_*")
     text = file.read_text().replace('"margin,none": 1.5, "acc,none": 1.0', '"acc,none": 1.0, "margin,none": 1.5')
     file.write_text(text)
@@ -90,6 +98,12 @@ def test_hardest_rows(tmp_path):
     assert [one.hardness for one in rows] == pytest.approx([-2.0, -1.5, 0.0, 1.0])
     assert [one.rows[0].doc_id for one in only_right(rows, 1)] == [3]
     assert not only_right(answered(read_runs(folders[1:])), 0)
+
+
+def test_a_tie_is_wrong_whatever_the_length():
+    """As `acc` counts it."""
+    [one] = [some for some in by_length([PreferenceRow({}, [1.0, 1.0], [0], (), [9, 4])]) if some.pairs]
+    assert (one.low, one.right) == (0, 0.0)
 
 
 def test_names_tell_runs_apart(tmp_path):

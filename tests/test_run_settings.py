@@ -3,6 +3,7 @@
 import copy
 import json
 import shlex
+from dataclasses import replace
 
 from skywork_rb_plugin.models.known_models import known_models
 from skywork_rb_plugin.report.command_line import command_line
@@ -171,6 +172,9 @@ def test_only_full_scores_stand_beside_published_ones(tmp_path):
     full, part = read(tmp_path, results(), results(rows=100))
     assert all(is_full(full, line) for line in lines_of(full))
     assert not any(is_full(part, line) for line in lines_of(part))
+    whole = lines_of(full)[0]
+    full.data["results"]["two"], full.data["configs"]["two"] = {"sample_len": 3}, {"official_rows": 4}
+    assert not is_full(full, replace(whole, shares={"one": 0.5, "two": 0.5}))
 
 
 def test_thirty_models_have_published_sections():

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.report import paired
 from skywork_rb_plugin.report.evidence import Difference, Evidence, aggregation_function, is_number
-from skywork_rb_plugin.report.lines import MEAN, Line, aggregation, headline, lines_of, metrics_of
+from skywork_rb_plugin.report.lines import Line, aggregation, headline, lines_of, metrics_of
 from skywork_rb_plugin.report.results import Run
 from skywork_rb_plugin.report.rows import Row
 
@@ -176,11 +176,9 @@ def _check_log(run: Run, task: str) -> None:
     function = None if made_by in _SLOW else aggregation_function(made_by)
     if not is_number(value) or function is None or not values:
         return
-    if made_by == MEAN and not all(map(is_number, values)):
-        return
     try:
-        made = function(values)
-    except Exception:  # a task of others may have values that the aggregation of this name does not take
+        made = float(function(values))
+    except Exception:  # values that the aggregation does not take: of a task of others, or none at all
         return
     if not math.isclose(made, value, rel_tol=_CLOSE, abs_tol=_CLOSE):
         raise UserError(
