@@ -1,8 +1,11 @@
 """Which of two runs is which, in `compare` and in the page: one pair of runs that are nowhere alike, in both orders."""
 
+import json
+import shutil
+
 import pytest
 from conftest import preference_task
-from reports import number, save_run
+from reports import edit_samples, number, save_run
 from scipy import stats
 
 from skywork_rb_plugin.commands.compare.command import main
@@ -112,3 +115,12 @@ def test_sections_of_one_title_are_told_apart(runs):
         )
     ]  # fmt: skip
     assert list(labels(made).values()) == ["One", "One: Safety", "Chat", "Two", "Two: Safety"]
+
+
+def test_json_has_null_for_what_is_no_number(runs, tmp_path, capsys):
+    """A margin between rewards of which one is infinite."""
+    folder = shutil.copytree(runs["less"], tmp_path / "less")
+    edit_samples(folder, lambda line: line["doc"]["skywork_rb"].update(margin=-float("inf")))
+    main([str(folder), str(runs["more"]), "--json", "--rows", "1"])
+    data = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert data["comparisons"][0]["rows"][0]["notes"]["A"]["margin"] is None
