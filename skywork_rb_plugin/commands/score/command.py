@@ -3,7 +3,7 @@
 import argparse
 import sys
 from collections.abc import Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 
@@ -48,11 +48,8 @@ def _score(options: argparse.Namespace, output: Path, model_class: type, given: 
     fields = fields_of(first, options.data, options.prompt, options.responses)
     compares = getattr(model_class, "compares", False)
     reader = Reader(fields, options.data, options.system_instruction, options.reward, options.best, compares)
-    if options.overwrite:
-        for file in (output, Path(f"{output}.progress")):
-            file.unlink(missing_ok=True)
-    journal = Journal(output)
-    if output.exists() and not journal.made_by:
+    journal = Journal(output, anew=options.overwrite)
+    if output.exists() and not options.overwrite and not journal.made_by:
         raise UserError(
             f"found {output}, which this command did not make (no {journal.path} beside it); give another -o, or --overwrite to "
             "replace it"
@@ -67,7 +64,7 @@ def _score(options: argparse.Namespace, output: Path, model_class: type, given: 
     if journal.begun:
         print(f"Going on: {_left(journal, output, total)}")
     try:
-        model = model_class.create_from_arg_obj({**_as_before(given, journal.made_by), **given})
+        model = model_class.create_from_arg_obj({**given, **_as_before(given, journal.made_by)})
         journal.claim(_found(model))
         try:
             with quiet():
@@ -112,7 +109,10 @@ def _check_output(output: Path, options: argparse.Namespace) -> None:
     if output.is_dir() or not output.resolve().parent.is_dir():
         found = "a folder" if output.is_dir() else f"no folder {output.parent}"
         raise UserError(f"-o: found {found}, expected a .jsonl file in a folder that exists")
-    if output.exists() and Path(options.data).exists() and output.samefile(options.data):
+    data = Path(options.data)
+    if data.is_dir() and data.resolve() in output.resolve().parents:
+        raise UserError(f"-o: found {output}, which lies in the data {data}; expected a file in another folder")
+    if output.exists() and data.exists() and output.samefile(data):
         raise UserError(f"-o: found {output}, which is the data; expected another file")
     if options.limit is not None and options.limit < 1:
         raise UserError(f"found --limit {options.limit}, expected 1 or more rows")
@@ -170,7 +170,8 @@ def _locked(output: Path):
     """
     import filelock
 
-    lock = filelock.FileLock(f"{output}.lock", timeout=0)
+    # of what a link leads to
+    lock = filelock.FileLock(f"{output.resolve()}.lock", timeout=0)
     try:
         lock.acquire()
     except filelock.Timeout as error:
@@ -182,8 +183,10 @@ def _locked(output: Path):
     try:
         yield
     finally:
+        # while it is held: one that takes it afterwards makes a file of its own. Windows removes no open file
+        with suppress(OSError):
+            Path(lock.lock_file).unlink()
         lock.release()
-        Path(lock.lock_file).unlink(missing_ok=True)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -46,6 +46,7 @@ class Journal:
 
     Args:
         output: the file that the rewards go to.
+        anew: whether what is there is not gone on from; it is replaced by `start`.
 
     Attributes:
         made_by: what made the output, by names in words; empty where there is none.
@@ -55,13 +56,13 @@ class Journal:
         UserError: the file is damaged.
     """
 
-    def __init__(self, output: Path) -> None:
+    def __init__(self, output: Path, anew: bool = False) -> None:
         self.path, self._output = Path(f"{output}.progress"), output
         self.made_by: dict[str, str] = {}
         self.state, self._file, self._seconds = State(), None, 0.0
         self._kept: dict[str, dict[str, float]] = {"rewards": {}, "halves": {}}
         self._start, self._length = time.monotonic(), 0
-        if self.path.exists():
+        if self.path.exists() and not anew:
             try:
                 self._read()
             except (OSError, ValueError, TypeError, KeyError) as error:

@@ -122,7 +122,11 @@ def _json_lines(path: Path, start: int) -> Iterator[Row]:
 def _csv_rows(path: Path, start: int) -> Iterator[Row]:
     csv.field_size_limit(2**31 - 1)
     with path.open(encoding="utf-8-sig", newline="") as file:
-        for number, doc in enumerate(csv.DictReader(file, strict=True)):
+        reader = csv.DictReader(file, strict=True)
+        names = reader.fieldnames or ()
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise _NotReadable(f"the column {twice[0]!r} twice; expected another name for each")
+        for number, doc in enumerate(reader):
             if None in doc or None in doc.values():
                 raise _NotReadable(f"{str(list(doc.values()))[:80]}; expected one field for each column")
             if number >= start:
