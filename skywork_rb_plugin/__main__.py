@@ -1,6 +1,7 @@
 """`python -m skywork_rb_plugin …` is `lm_eval …` with the plugin registered, and has commands of our own."""
 
 import difflib
+import errno
 import os
 import sys
 
@@ -30,6 +31,11 @@ def main() -> None:
         except BrokenPipeError:  # `… | head` reads no further; what is left must not be written at exit either
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
+        except OSError as error:
+            if error.errno != errno.ENOSPC or error.filename:
+                raise
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(f"skywork-rb-plugin: can't write the output ({error.strerror}), expected room for it")
         return
     if word in ("-h", "--help"):
         print(overview())

@@ -8,7 +8,7 @@ import importlib
 import importlib.metadata
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,7 @@ _PLACES = {
     "get_model": ("lm_eval.api.registry",),
     "info_once": ("lm_eval.utils",),
     "load_yaml": ("lm_eval.tasks._yaml_loader",),
+    "metric_agg_registry": ("lm_eval.api.registry",),
     "metric_registry": ("lm_eval.api.registry",),
     "model_registry": ("lm_eval.api.registry",),
     "register_aggregation": ("lm_eval.api.registry",),
@@ -121,6 +122,20 @@ def metric_names(task: "ConfigurableTask") -> list[str]:
     if hasattr(task, "scorers"):
         return list(dict.fromkeys(metric.name for scorer in task.scorers for metric in scorer.metrics or ()))
     return list(task._metric_fn_list)
+
+
+def host_aggregation(name: str | None) -> Callable[[Sequence], float] | None:
+    """The aggregation of that name; None where the host has none."""
+    importlib.import_module("lm_eval.api.metrics")  # registers the host's own
+    # without a default the host's registry raises for names that it does not have
+    return __getattr__("aggregation_registry").get(name, None)
+
+
+def default_aggregation(metric: str) -> str | None:
+    """The name of what makes a task's score where its `metric_list` names no aggregation, or there is no list."""
+    importlib.import_module("lm_eval.api.metrics")
+    function = __getattr__("metric_agg_registry").get(metric, None)
+    return next((name for name, one in __getattr__("aggregation_registry").items() if one is function), None)
 
 
 def pipelines_of(task: "ConfigurableTask") -> list:

@@ -1,6 +1,8 @@
-"""Runs written to a folder as the command line writes them, from models that are functions."""
+"""Runs written to a folder as the command line writes them, from models that are functions, or from values alone."""
 
+import json
 import random
+from statistics import fmean
 
 from scripted import ScriptedLM
 
@@ -27,3 +29,35 @@ def write_run(folder, name, score, tasks, task_manager, **options):
     for task, rows in samples.items():
         tracker.save_results_samples(task_name=task, samples=rows)
     return folder / name.replace("/", "__")
+
+
+def write_by_hand(folder, name, tasks, results=None, notes=None, **data):
+    """Write a run as lm-eval does, from its rows' values; returns its folder.
+
+    Args:
+        tasks: task -> {metric: values of its rows}; every metric is a mean.
+        results: more of the results file's `results`: groups, other scores of tasks.
+        notes: task -> what the plugin noted of each row.
+        data: more of the results file.
+    """
+    date = "2026-11-25T04-28-55.810497"
+    (folder / name).mkdir(parents=True)
+    made = {
+        task: {"alias": task, "sample_len": len(next(iter(metrics.values()))),
+               **{f"{metric},none": fmean(values) for metric, values in metrics.items()}}
+        for task, metrics in tasks.items()
+    }  # fmt: skip
+    for key, row in (results or {}).items():
+        made[key] = made.get(key, {}) | row
+    configs = {task: {"metric_list": [{"metric": m, "aggregation": "mean"} for m in tasks[task]]} for task in tasks}
+    content = {"results": made, "configs": configs, "config": {"model": name}, "model_name": name, **data}
+    (folder / name / f"results_{date}.json").write_text(json.dumps(content))
+    for task, metrics in tasks.items():
+        lines = []
+        for i, values in enumerate(zip(*metrics.values(), strict=True)):
+            doc = {"skywork_rb": notes[task][i]} if notes else {}
+            fields = {"doc_id": i, "doc_hash": str(i), "doc": doc, "arguments": {}, "filter": "none"}
+            lines.append({**fields, "metrics": list(metrics), **dict(zip(metrics, values, strict=True))})
+        log = folder / name / f"samples_{task}_{date}.jsonl"
+        log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder / name

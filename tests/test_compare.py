@@ -149,6 +149,8 @@ def test_options(whole, capsys, task_manager, tmp_path):
     names = [line["name"] for line in json.loads(
         printed(capsys, *whole, "--in", "*hep_[gj]*", "--in", "Chat", "--json"))["comparisons"][0]["lines"]]  # fmt: skip
     assert len(names) == 3 + 6
+    tag, title = (printed(capsys, *whole, "--in", part, "--json") for part in ("rewardbench_chat_hard", "Chat Hard"))
+    assert tag == title
     with pytest.raises(UserError, match=r"--in: found no section or task 'Chat Hrd'.*such as Chat Hard"):
         main([*map(str, whole), "--in", "Chat Hrd"])
     with pytest.raises(UserError, match="found --rows -1"):

@@ -1,6 +1,7 @@
 """Runs compared row by row: what is read of their files, what is tested how, and what is refused."""
 
 import json
+import logging
 import shutil
 
 import pytest
@@ -40,6 +41,15 @@ def change(log, change_line):
     """Rewrite each line of a sample log."""
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     log.write_text("".join(json.dumps(change_line(line)) + "\n" for line in lines))
+
+
+def note(log, change_note):
+    """Rewrite what the plugin noted of each row."""
+
+    def changed(line):
+        return {**line, "doc": {**line["doc"], "skywork_rb": change_note(line["doc"]["skywork_rb"])}}
+
+    change(log, changed)
 
 
 def difference(folders, name, **options):
@@ -89,6 +99,12 @@ PAIR = {"id": 7, "prompt": "One?", "chosen": "long answer", "rejected": "short"}
         (lambda log: change(log, without_filter), "line 1 of .*no `filter`.*log of lm-eval 0.4.13 or later"),
         (lambda log: log.write_text("[1]\n"), "found no sample in line 1"),
         (lambda log: log.write_bytes(b"\xff{"), "found no sample in line 1"),
+        (lambda log: log.write_text("[" * 100_000), "found no sample in line 1"),
+        (lambda log: change(log, lambda line: {**line, "doc_id": None}), "line 1 of .*`doc_id` and `doc_hash` are not"),
+        (lambda log: note(log, lambda note: "text"), "`skywork_rb` is no mapping"),
+        (lambda log: note(log, lambda note: {**note, "margin": None}), "has a margin that is not a number"),
+        (lambda log: note(log, lambda note: {**note, "rewards": [None]}), "rewards that is not a list of numbers"),
+        (lambda log: note(log, lambda note: {"rewards": note["rewards"]}), "rewards without margin and preferred"),
     ],
 )
 def test_spoilt_logs(copies, spoil, message):
@@ -101,12 +117,12 @@ def test_spoilt_logs(copies, spoil, message):
 
 
 def test_rows_that_are_alike(tmp_path):
-    """They are told apart by their places in the data, in whatever order several processes logged them."""
-    fields = {"doc": {}, "arguments": {}, "filter": "none", "metrics": ["acc"], "prompt_hash": "", "target_hash": ""}
+    """They are told apart by their places in the data, in whatever order they were logged; an empty line is no row."""
+    fields = {"doc": {}, "arguments": {}, "filter": "none", "metrics": ["acc"]}
     rows = [{**fields, "doc_id": i, "doc_hash": "ab"[i == 2], "acc": i} for i in range(4)]
     for order in ((0, 1, 2, 3), (1, 3, 0, 2)):
         log = tmp_path / "samples_x_2026-11-25T04-28-55.jsonl"
-        log.write_text("".join(json.dumps(rows[i]) + "\n" for i in order))
+        log.write_text("".join(json.dumps(rows[i]) + "\n" for i in order) + "\n")
         assert [(key, row.key, row.doc_id) for key, row in read_rows(log).items()] == [
             ("a#1", "a#1", 0), ("a#2", "a#2", 1), ("b#1", "b#1", 2), ("a#3", "a#3", 3),
         ]  # fmt: skip
@@ -139,8 +155,29 @@ def test_metrics_that_are_no_verdicts(task_manager, tmp_path):
         assert one.test.low < one.test.difference < one.test.high
         assert 0 < one.test.p <= 1
         assert (one.only_first, one.only_second) == (found["acc"].only_first, found["acc"].only_second)
-    assert [metric for metric, one in found.items() if not one.fraction] == ["margin", "bt_loss"]
+    assert [metric for metric, one in found.items() if not one.fraction] == ["margin", "bt_loss", "ece"]
     assert not found["bt_loss"].first.higher_is_better
+
+
+def test_scores_that_others_make(task_manager, tmp_path):
+    """Without `aggregation:` a metric has the host's default: a mean has a test, another has none, and no log is refused."""
+    rows = [{"q": f"{i}?", "a": "yes"} for i in range(12)]
+    data = preference_task(rows, tmp_path)["dataset_kwargs"]
+    task = {
+        "task": "mine", "dataset_path": "json", "test_split": "train", "dataset_kwargs": data,
+        "output_type": "loglikelihood", "doc_to_text": "{{q}}", "doc_to_target": "{{a}}",
+    }  # fmt: skip
+    listed = {**task, "task": "listed", "metric_list": [{"metric": "perplexity"}, {"metric": "acc"}]}
+    folders = [write_run(tmp_path, f"p{i}", at_random(i), [task, listed], task_manager) for i in (1, 2)]
+    for name in ("mine", "listed"):
+        perplexity, acc = (difference(folders, name, metric=metric) for metric in ("perplexity", "acc"))
+        assert perplexity.first.value != perplexity.second.value
+        assert perplexity.test is None
+        assert acc.test.method == "McNemar"
+    log = log_of(folders[0], "mine")
+    change(log, lambda line: {**line, "perplexity": -1.0})
+    with pytest.raises(UserError, match=r"rows that give perplexity 2\.71828, expected"):
+        compare(read_runs(folders))
 
 
 def test_each_filter_has_its_own_verdicts(task_manager, tmp_path):
@@ -160,7 +197,10 @@ def test_each_filter_has_its_own_verdicts(task_manager, tmp_path):
     first = difference(folders, "mine")
     assert (first.first.filter, first.only_first, first.only_second, first.neither) == ("as_is", 0, 4, 2)
     runs = read_runs(folders)
-    assert {filter_ for _, filter_ in next(iter(runs[0].rows("mine").values())).values} == {"as_is", "upper"}
+    row = next(iter(runs[0].rows("mine").values()))
+    assert {filter_ for _, filter_ in row.values} == set(row.places) == {"as_is", "upper"}
+    assert row.right is False
+    assert [row.texts(chosen)[1] for chosen in (None, "as_is", "upper")] == [["yes"], ["yes"], ["YES"]]
 
 
 def test_ties_prompts_move_with_their_partners(task_manager, tmp_path, caplog):
@@ -195,3 +235,59 @@ def test_unknown_aggregations():
     """What neither the plugin nor the host knows is no error: such scores are shown without a test."""
     assert aggregation_function(None) is aggregation_function("of somebody's own") is None
     assert aggregation_function("mean")([0, 1]) == 0.5
+
+
+def test_baselines(demos, task_manager, tmp_path):
+    """A run is compared with the first before it that has tasks of it, with --all-pairs with all these; else it is refused."""
+    mine = preference_task([PAIR], tmp_path)
+    others = [write_run(tmp_path, f"{i}", at_random(i), [mine], task_manager) for i in (3, 4, 5)]
+    runs = read_runs([demos[0], *others[:2], demos[1], others[2]])
+
+    def places(**options):
+        return [(runs.index(one.first), runs.index(one.second)) for one in compare(runs, **options)]
+
+    assert places() == [(1, 2), (0, 3), (1, 4)]
+    assert places(all_pairs=True) == [(1, 2), (0, 3), (1, 4), (2, 4)]
+    with pytest.raises(UserError, match=r"no task in common: .*results_.* has mine, .* has preference_demo_chat"):
+        compare([runs[0], runs[3], runs[1]])
+
+
+def test_groups_of_other_members(copies):
+    """They are named, and what else both have is compared."""
+    runs = read_runs(copies)
+    runs[1].data["group_subtasks"]["preference_demo"].remove("preference_demo_safety")
+    [comparison] = compare(runs)
+    assert comparison.regrouped == ["preference_demo"]
+    assert "preference_demo" not in {one.first.name for one in comparison.differences}
+    assert set(comparison.pairs) == {task for one in comparison.differences for task in one.first.tasks}
+
+
+def test_a_quiet_log_stays_quiet(demos):
+    """A comparison leaves what was turned off before it turned off."""
+    logging.disable(logging.ERROR)
+    try:
+        during = []
+        compare(read_runs(demos), chosen=lambda line: not during.append(logging.root.manager.disable))
+        assert {*during, logging.root.manager.disable} == {logging.ERROR}
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def test_the_same_file_is_one_run(demos, tmp_path):
+    """By a link, or by a way round."""
+    (tmp_path / "link").symlink_to(demos[0])
+    runs = read_runs([demos[0], tmp_path / "link", demos[0] / ".." / demos[0].name])
+    assert [run.path.parent for run in runs] == [demos[0]]
+
+
+def test_broken_results(copies):
+    """What is no mapping where lm-eval writes one is said."""
+    [file] = copies[0].glob("results_*.json")
+    whole = json.loads(file.read_text())
+    for key, name in (("results", "preference_demo"), ("configs", "preference_demo_chat")):
+        file.write_text(json.dumps({**whole, key: {**whole[key], name: [1]}}))
+        with pytest.raises(UserError, match=rf"found \[1\] for {name} in `{key}` of "):
+            read_runs(copies)
+    file.write_text('{"a":' + "[" * 100_000)
+    with pytest.raises(UserError, match="can't read"):
+        read_runs(copies)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from skywork_rb_plugin.metrics.judge import Verdicts
 from skywork_rb_plugin.metrics.metric import Row
-from skywork_rb_plugin.metrics.table import TABLE, metrics_of, rules_of
+from skywork_rb_plugin.metrics.table import TABLE, is_share, metrics_of, rules_of
 
 SCORES = st.lists(st.integers(-3, 3).map(float), min_size=2, max_size=6)
 
@@ -91,3 +91,23 @@ def test_metrics_know_nothing_of_models_tasks_and_the_host():
     assert "skywork_rb_plugin.metrics" in imported
     assert not imported & {f"skywork_rb_plugin.{name}" for name in ("heads", "host", "models", "scoring", "tasks")}
     assert not imported & {"lm_eval", "torch", "datasets", "transformers", "numpy"}
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "expected"),
+    [
+        ("acc", [0.4, None], True),
+        ("score", [-0.01, 1.01], True),
+        ("bt_loss", [0.3, 0.7], False),
+        ("ece", [0.1], False),
+        ("exact_match", [0.0], True),
+        ("prompt_level_strict_acc", [0.5], True),
+        ("pass@1", [0.5], True),
+        ("perplexity", [0.9], False),
+        ("brier_score", [0.9], False),
+        ("f1", [0.4, 81.5], False),
+    ],
+)
+def test_shares(name, values, expected):
+    """What is told in percent is decided by the metric, and not by the values of one line."""
+    assert is_share(name, values) is expected

@@ -12,7 +12,16 @@ from statsmodels.stats.weightstats import DescrStatsW
 from skywork_rb_plugin.report import paired
 
 SEED = (0, 1)
-TABLES = [(40, 12, 25, 3), (0, 0, 0, 1), (5, 3, 0, 0), (300, 80, 61, 15), (0, 1, 1, 0), (2, 0, 30, 1)]
+TABLES = [
+    (40, 12, 25, 3),
+    (0, 0, 30, 0),
+    (0, 30, 0, 0),
+    (0, 0, 0, 1),
+    (5, 3, 0, 0),
+    (300, 80, 61, 15),
+    (0, 1, 1, 0),
+    (2, 0, 30, 1),
+]
 
 
 def weighted(tasks, shares, seed=0):
@@ -134,3 +143,37 @@ def test_coverage(monkeypatch):
     assert 0.92 <= coverage(of_verdicts) <= 0.99
     monkeypatch.setattr(paired, "DRAWS", 500)
     assert 0.91 <= coverage(of_tasks, 200) <= 0.99
+
+
+def test_only_means_are_bounded():
+    """Beyond all draws a score that is no mean has the smallest p-value that draws can give; a mean's bound is exact."""
+    first, second = [0.0] * 14, [1.0] * 14
+    draws = paired.draws_of(lambda values: float(np.exp(np.mean(values) * 30)), first, second, SEED)
+    difference = float(np.exp(30) - 1)
+    draws = paired.Draws(draws.around[abs(draws.swapped) < difference], draws.swapped[abs(draws.swapped) < difference])
+    alone = paired.bootstrap(difference, {0: draws}, {0: 1.0}).p
+    assert alone == pytest.approx(1 / (1 + len(draws.swapped)))
+    mixed = {0: draws, 1: paired.draws_of_mean([1.0] * 60, SEED)}
+    assert paired.bootstrap(2 * difference, mixed, {0: 1.0, 1: 1.0}).p == pytest.approx(alone)
+    rows, shares = [[0.5] * 40, [2.0] * 50], (0.25, 0.75)
+    deviation = np.sqrt(0.25**2 * 0.25 / 40 + 0.75**2 * 4 / 50)
+    z = (0.25 * 0.5 + 0.75 * 2) / deviation
+    assert weighted(rows, shares).p == pytest.approx(
+        2 / (4 * stats.norm.sf(np.sqrt(2))) * stats.norm.sf(z), rel=1e-9, abs=0
+    )
+
+
+def test_draws_without_a_score():
+    """Where an exchange of rows leaves none there is no test."""
+    draws = paired.draws_of(lambda values: float("nan") if sum(values) == 3 else sum(values), [0] * 5, [1] * 5, SEED)
+    assert np.isnan(draws.swapped).any()
+    assert paired.bootstrap(5.0, {0: draws}, {0: 1.0}) is None
+
+
+def test_intervals_lean_as_the_rows_do(monkeypatch):
+    """One much better row of many leaves the interval long on its side; draws that are made in parts are all there."""
+    test = weighted([[1.0] + [0.0] * 19], [1])
+    assert test.high - test.difference > 1.5 * (test.difference - test.low)
+    monkeypatch.setattr(paired, "_AT_ONCE", 3_000)
+    draws = paired.draws_of_mean([1.0, 0.0, 2.0], SEED)
+    assert len(draws.around) == len(draws.swapped) == paired.DRAWS

@@ -1,6 +1,7 @@
 """`report` as files: whole, the same each time, never over others; texts stay texts; a model card that the hub reads."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -106,7 +107,7 @@ def text_of_markdown(folder, tmp_path):
     """What --markdown writes below the front matter."""
     file = tmp_path / "card.md"
     command.main([str(folder), "--markdown", str(file)])
-    return ModelCard(file.read_text(encoding="utf-8")).text.replace("<!-- made by skywork-rb-plugin report -->", "")
+    return re.sub("<!-- made by .* -->", "", ModelCard(file.read_text(encoding="utf-8")).text)
 
 
 def test_markdown_is_read_back_by_the_hub(demo_runs, capsys):
@@ -134,6 +135,9 @@ def test_markdown_is_read_back_by_the_hub(demo_runs, capsys):
         (["-o", "no/page.html"], "--output no/page.html: found no folder no, expected"),
         (["-o", "mine.html"], "--output mine.html: found a file that is no earlier report of this command"),
         (["--markdown", "mine.html"], "--markdown mine.html: found a file that is no earlier report"),
+        (["-o", ""], "--output: found no name, expected that of a file"),
+        (["-o", "loop"], "can't write --output loop: "),
+        (["-o", "x", "--markdown", "./x"], "found x for --output and for --markdown, expected two files"),
         (["--rows", "-1"], "found --rows -1, expected 0 or more"),
     ],
 )
@@ -142,11 +146,60 @@ def test_refused_before_anything_is_read(tmp_path, monkeypatch, arguments, line)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()
     (tmp_path / "mine.html").write_text("my own")
+    (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(UserError) as refused:
         command.main(["no-results", *arguments])
     assert str(refused.value).startswith(line)
     assert "\n" not in str(refused.value)
     assert (tmp_path / "mine.html").read_text() == "my own"
+
+
+def test_a_card_that_was_changed_is_kept(demo_runs, tmp_path):
+    """What the command wrote is replaced; what somebody added words to is not."""
+    file = tmp_path / "card.md"
+    for folder in ("one", "two"):
+        command.main([str(demo_runs / folder), "--markdown", str(file)])
+    assert "name: two" in file.read_text()
+    changed = file.read_text() + "\nMy own words.\n"
+    file.write_text(changed)
+    with pytest.raises(UserError, match="or was changed since, and would be lost"):
+        command.main([str(demo_runs / "one"), "--markdown", str(file)])
+    assert file.read_text() == changed
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is Linux's")
+def test_a_full_device_is_one_line(demo_runs):
+    """As a file, and as the output of a command that prints."""
+    with pytest.raises(UserError, match="can't write --output /dev/full: No space left on device"):
+        command.main([str(demo_runs / "one"), "-o", "/dev/full"])
+    with open("/dev/full", "w") as full:
+        made = subprocess.run(
+            [sys.executable, "-m", "skywork_rb_plugin", "compare", demo_runs / "one", demo_runs / "two"],
+            stdout=full, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+    assert made.stderr == "skywork-rb-plugin: can't write the output (No space left on device), expected room for it\n"
+    assert made.returncode == 1
+
+
+def test_metadata_of_a_group_is_what_its_tasks_agree_in(demo_runs, tmp_path, capsys):
+    """A file on the hub is told by its repository; what is another in each task, and a format, is left out."""
+    folder = shutil.copytree(demo_runs / "one", tmp_path / "run")
+
+    def change(data):
+        for place, config in enumerate(data["configs"].values()):
+            config |= {"dataset_path": "json", "dataset_name": f"part{place}", "test_split": "test"}
+            config["dataset_kwargs"] = {"data_files": f"hf://datasets/me/mine@abc/{place}.jsonl"}
+
+    edit_results(folder, change)
+    command.main([str(folder), "--markdown"])
+    top, *parts = ModelCard(capsys.readouterr().out).data.eval_results
+    assert (top.dataset_type, top.dataset_config, top.dataset_split, top.dataset_revision) == (
+        "me/mine",
+        None,
+        "test",
+        "abc",
+    )
+    assert {one.dataset_config for one in parts} == {"part0", "part1", "part2", "part3"}
 
 
 def test_a_page_is_replaced_as_a_whole(tmp_path, monkeypatch):

@@ -2,8 +2,11 @@
 
 import copy
 import json
+import shlex
+from dataclasses import replace
 
 from skywork_rb_plugin.models.known_models import known_models
+from skywork_rb_plugin.report.command_line import command_line
 from skywork_rb_plugin.report.lines import lines_of
 from skywork_rb_plugin.report.published import is_full, own_standing, standings
 from skywork_rb_plugin.report.results import read_runs
@@ -110,6 +113,38 @@ def test_what_differs_is_said_once(tmp_path):
     assert [str(one) for one in differing(read_runs([tmp_path]))][-1] == "data origin of one: hub | local copy"
 
 
+def test_another_checkpoint_under_the_same_name(tmp_path):
+    """Is said; that of another model is not."""
+    ours, retrained, other = results(), results(), results(model="other/model")
+    retrained["config"] |= {"model_sha": "abc"}
+    retrained["config"]["reward"]["checkpoint"] = "retrained"
+    runs = read(tmp_path, ours, retrained, other)
+    assert [one.name for one in differing(runs)] == ["checkpoint", "commit"]
+    assert differing([runs[0], runs[2]]) == []
+
+
+def test_the_command_is_read_as_it_was_given(tmp_path):
+    """By the host's own parser, with characters that a shell or the host's lists would take apart."""
+    from lm_eval._cli.harness import HarnessCLI
+
+    data = results()
+    arguments = {"pretrained": "a model/it's", "templates": "x=1,y", "max_length": 2048}
+    data["config"] |= {"model_args": arguments, "limit": 1234567.0, "batch_size": "auto:4", "random_seed": 7}
+    data["config"]["gen_kwargs"] = {"until": ["\n", '"'], "temperature": 0.5}
+    data |= {"system_instruction": "Say $HOME\n`now`", "chat_template": "{{ x }}", "n-shot": {"one": 3}}
+    (run,) = read(tmp_path, data)
+    command = shlex.split(command_line(run).replace("\\\n", " "))
+    read_back = HarnessCLI()._parser.parse_args(command[1:])
+    assert read_back.model == "hf-reward"
+    assert read_back.model_args == arguments
+    assert read_back.gen_kwargs == data["config"]["gen_kwargs"]
+    assert (read_back.limit, read_back.batch_size, read_back.num_fewshot) == (1234567.0, "auto:4", 3)
+    assert read_back.system_instruction == data["system_instruction"]
+    assert read_back.apply_chat_template is True
+    assert list(read_back.seed) == [7, 1234, 1234, 1234]
+    assert "--limit 1234567 " in command_line(run)
+
+
 def test_model_args_as_text_are_one_setting(tmp_path):
     """A run from Python may give them so."""
     data = results()
@@ -137,6 +172,9 @@ def test_only_full_scores_stand_beside_published_ones(tmp_path):
     full, part = read(tmp_path, results(), results(rows=100))
     assert all(is_full(full, line) for line in lines_of(full))
     assert not any(is_full(part, line) for line in lines_of(part))
+    whole = lines_of(full)[0]
+    full.data["results"]["two"], full.data["configs"]["two"] = {"sample_len": 3}, {"official_rows": 4}
+    assert not is_full(full, replace(whole, shares={"one": 0.5, "two": 0.5}))
 
 
 def test_thirty_models_have_published_sections():

@@ -181,6 +181,9 @@ def test_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch, capsys):
     *_, last = capsys.readouterr().err.splitlines()
     assert last.startswith("Interrupted: 0 of 7 rows are in ")
     assert last.endswith("out.jsonl.progress; the same command goes on from there")
+    monkeypatch.undo()
+    score(tmp_path, None)
+    assert "Going on: 0 of 7 rows are in " in capsys.readouterr().out
 
 
 def test_what_differs_is_told(tmp_path, monkeypatch):
@@ -191,7 +194,7 @@ def test_what_differs_is_told(tmp_path, monkeypatch):
         ({"model": "demo,max_length=100"}, "this run has pretrained=demo, max_length=100"),
         ({"data": "other.jsonl"}, "the first 7 of its 8 rows are not those that were scored"),
         ({"data": "more.jsonl"}, "it has 8 rows, and had 7"),
-        ({"data": "fewer.jsonl"}, "the first 7 of its 6 rows are not those that were scored"),
+        ({"data": "fewer.jsonl"}, "it has 6 rows, and 7 were scored"),
     ):  # fmt: skip
         write_rows(tmp_path / "other.jsonl", [{"id": 7, **ROWS[0]}, *ROWS])
         write_rows(tmp_path / "more.jsonl", [*ROWS, ROWS[0]])
@@ -201,7 +204,7 @@ def test_what_differs_is_told(tmp_path, monkeypatch):
         assert says in str(caught.value)
         assert "--overwrite to begin anew" in str(caught.value)
     for options, says in (
-        (["--best"], "out.jsonl was made with columns"),
+        (["--best"], "out.jsonl was made with --best False, this run has True"),
         (["--limit", "3"], "--limit None, this run has 3"),
         (["--system_instruction", "x"], "--system_instruction None, this run has x"),
     ):
@@ -240,17 +243,29 @@ def test_a_finished_file_is_left_alone(tmp_path, monkeypatch, capsys):
 
 def test_rows_to_come_may_change(tmp_path, monkeypatch):
     """Such as one that the chat template refuses: those that are written stay, and the rest is read anew."""
-    bad = [{"role": "user", "content": "a"}, {"role": "tool", "content": "b \ud800"}]
-    write_rows(tmp_path / "data.jsonl", ROWS[:-1])
-    with (tmp_path / "data.jsonl").open("a") as file:
-        file.write(json.dumps({**ROWS[-1], "prompt": bad}) + "\n")
-    with pytest.raises(UserError, match=r"half a character .* rows are in .* goes on from there"):
-        score(tmp_path, None)
+    template = tmp_path / "t.jinja"
+    template.write_text(
+        "{% for m in messages %}{{ raise_exception('no') if m.content == 'bad' else m.content }}{% endfor %}"
+    )
+    model = f"demo,chat_template={template}"
+    with pytest.raises(UserError, match=r"row 6, response 0: the chat template .* rows are in .* goes on from there"):
+        score(tmp_path, [*ROWS[:-1], {**ROWS[-1], "prompt": "bad"}], model=model)
     rows = journal.Journal(tmp_path / "out.jsonl").state.rows
     assert 0 < rows < 7
-    score(tmp_path, ROWS)
-    score(tmp_path, ROWS, output="whole.jsonl")
+    score(tmp_path, ROWS, model=model)
+    score(tmp_path, ROWS, model=model, output="whole.jsonl")
     assert (tmp_path / "out.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+
+
+def test_overwrite_replaces_nothing_before_it_can(tmp_path):
+    """Data that can't be read, or a model that is not there, cost nobody an older output."""
+    score(tmp_path, ROWS)
+    before = {file.name: file.read_bytes() for file in tmp_path.glob("out*")}
+    with pytest.raises(UserError, match="found no folder"):
+        score(tmp_path, None, "--overwrite", model="./absent")
+    with pytest.raises(UserError, match="row 6"):
+        score(tmp_path, [*ROWS[:-1], {**ROWS[-1], "prompt": None}], "--overwrite")
+    assert {file.name: file.read_bytes() for file in tmp_path.glob("out*")} == before
 
 
 def test_data_that_changes_while_it_is_scored_is_told(tmp_path, monkeypatch):

@@ -155,3 +155,20 @@ def test_a_strange_host_loses_no_run(task_manager, monkeypatch, caplog):
     assert evaluate(length, ["preference_demo"], task_manager)[0]["results"]["preference_demo"]["acc,none"] > 0
     assert lines(caplog) == []
     assert how_to_go_on(None) == ""
+
+
+def test_each_run_of_a_model_counts_for_itself(task_manager, caplog, monkeypatch):
+    """In the results file and in the line, also after a run that failed once it had scored."""
+    from lm_eval import evaluator, simple_evaluate
+
+    model = rb.load("demo", device="cpu")
+    given = {"model": model, "tasks": ["preference_demo_chat"], "task_manager": task_manager, "bootstrap_iters": 0}
+    first = simple_evaluate(**given, limit=5)["config"]["reward"]
+    with monkeypatch.context() as patched:
+        patched.setattr(evaluator, "_process_results", None, raising=False)
+        patched.setattr(rb.PreferenceTask, "process_results", None)
+        with pytest.raises(TypeError):
+            simple_evaluate(**given, limit=20)
+    second = simple_evaluate(**given, limit=2)["config"]["reward"]
+    assert (first["conversations_scored"], second["conversations_scored"]) == (10, 4)
+    assert "scored 4 conversations in " in lines(caplog)[-1]

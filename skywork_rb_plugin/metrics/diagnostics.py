@@ -93,8 +93,8 @@ _ECE = Aggregation("expected_calibration_error", expected_calibration_error)
 SOME = Aggregation("mean_of_some", mean_of_some)
 
 METRICS = (
-    Metric("brier", brier, "calibration of sigmoid(margin): Brier score", higher_is_better=False),
-    Metric("ece", ece, "calibration of sigmoid(margin): expected calibration error", False, _ECE),
+    Metric("brier", brier, "calibration of sigmoid(margin): Brier score", False, is_share=False),
+    Metric("ece", ece, "calibration of sigmoid(margin): expected calibration error", False, _ECE, is_share=False),
     Metric("acc_norm", acc_norm, "for language models: accuracy by log-likelihood per character"),
     Metric("acc_by_length", acc_by_length, "accuracy of preferring the longest response of the same rows", None),
     Metric("acc_chosen_longer", acc_chosen_longer, "accuracy where the chosen response is the longer one", True, SOME),

@@ -70,6 +70,7 @@ class Metric:
         aggregation: how the rows' values become one number.
         rule: a benchmark's own rule, `score: RULE` in the YAML: only such tasks have the metric. None: all do.
         row_type: the class of the rows it takes; tasks of other rows do not have it.
+        is_share: whether it is a share of rows, which is told in percent.
     """
 
     name: str
@@ -79,3 +80,4 @@ class Metric:
     aggregation: Aggregation = MEAN
     rule: str | None = None
     row_type: type = Row
+    is_share: bool = True

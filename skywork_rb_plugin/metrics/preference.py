@@ -54,12 +54,13 @@ METRICS = (
     Metric("acc", acc, "every preferred response scores strictly higher than every other; a tie is wrong"),
     Metric("acc_half_ties", acc_half_ties, "`acc` with half a point for a tie, as LLMBar counts ratings"),
     Metric("pair_acc", pair_acc, "share of pairs of a better and a worse response in the right order"),
-    Metric("margin", margin, "best preferred score minus best other score"),
+    Metric("margin", margin, "best preferred score minus best other score", is_share=False),
     Metric("ties", ties, "the worst preferred and the best other response score the same", higher_is_better=False),
     Metric(
         "bt_loss",
         bt_loss,
         "Bradley-Terry loss in nats, -log sigmoid(preferred score minus other)",
         higher_is_better=False,
+        is_share=False,
     ),
 )

@@ -154,7 +154,7 @@ class HFPairwise(HFReward):
             Document(f"task {task}, document {document}", [conversation_of(*requests[i].args) for i in indices])
             for (task, document), indices in found.items()
         ]
-        rewards = self._ranked(documents, self._counts, disable_tqdm or self.rank != 0)
+        rewards = self._ranked(documents, self._last_line.counts, disable_tqdm or self.rank != 0)
         answers: list[tuple[float, bool]] = [(math.nan, False)] * len(requests)
         for indices, each in zip(found.values(), rewards, strict=True):
             for i, reward in zip(indices, each, strict=True):

@@ -1,7 +1,5 @@
 """The last line of a run with a model of ours: the scores and what they took."""
 
-from dataclasses import replace
-
 from skywork_rb_plugin.host import whole_run
 from skywork_rb_plugin.scoring.progress import Counts
 from skywork_rb_plugin.summary import never_in_the_way, sum_up
@@ -15,23 +13,28 @@ class LastLine:
     """
 
     def __init__(self) -> None:
-        self.seconds = 0.0
-        self._before = Counts()
+        self.seconds, self._counts, self._run = 0.0, Counts(), None
+
+    @property
+    def counts(self) -> Counts:
+        """What the present run has scored on this rank, to be added to; a run begins at zero, whatever became of the last."""
+        begun = (whole_run() or {}).get("start_date")
+        if begun not in (None, self._run):
+            self.seconds, self._counts, self._run = 0.0, Counts(), begun
+        return self._counts
 
     def say(self, counts: Counts, cached: bool) -> None:
         """Log it if a run has just been measured.
 
         Args:
-            counts: of all runs of the model.
+            counts: of the run, on all ranks.
             cached: whether the run has a score cache.
         """
         with never_in_the_way():
             run = whole_run()
             if run is None or "results" not in run:
                 return
-            took, seconds = counts.since(self._before), self.seconds
-            self._before, self.seconds = replace(counts), 0.0
             cost = "all rewards came from the cache" if cached else ""
-            if took.conversations_scored:
-                cost = f"scored {took.in_words(seconds)}"
+            if counts.conversations_scored:
+                cost = f"scored {counts.in_words(self.seconds)}"
             sum_up(run["results"]["results"], run["results"]["group_subtasks"], run, cost)

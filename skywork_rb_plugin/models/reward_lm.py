@@ -61,7 +61,7 @@ class RewardLM(LM):
 
     def __init__(self, *args, **kwargs) -> None:
         self._database = None
-        self._counts = self._total_counts = Counts()  # on this rank, and on all of them
+        self._total_counts = Counts()  # of the present run, on all ranks
         self._last_line = LastLine()
         self._one_run = threading.Lock()
         super().__init__(*args, **kwargs)
@@ -179,7 +179,7 @@ class RewardLM(LM):
             before, start = replace(counts), time.monotonic()
             score_distinct(self.renderer, self.scorer, conversations, answer, counts, left, **bar)
             seconds = time.monotonic() - start
-            if counts is self._counts and whole_run() is not None:  # which is summed up at its end
+            if counts is self._last_line.counts and whole_run() is not None:  # which is summed up at its end
                 self._last_line.seconds += seconds
             else:
                 logger.info("Scored %s.", counts.since(before).in_words(seconds))
@@ -238,7 +238,7 @@ class RewardLM(LM):
         with score_cache.in_use(self._database):
             tasks = refuse_unrankable(requests, score_cache.ranked_tasks(self._database))
             score_cache.remember_ranked(self._database, tasks)
-            self._run(conversations, keep, self._counts, left, hidden=disable_tqdm or self.rank != 0)
+            self._run(conversations, keep, self._last_line.counts, left, hidden=disable_tqdm or self.rank != 0)
         return answers
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False):
@@ -273,7 +273,7 @@ class RewardLM(LM):
     def barrier(self) -> None:
         """Wait for all ranks and add up their counts: the one call that the host makes on every rank after scoring."""
         super().barrier()
-        counts = self._counts.tensor()
+        counts = self._last_line.counts.tensor()
         self._total_counts = Counts.of(self.all_gather(counts.to(self.device)).reshape(-1, len(counts)).sum(0))
 
     def fingerprint(self) -> dict[str, str]:
@@ -308,7 +308,7 @@ class RewardLM(LM):
 
         It is the last that the host asks of a model in a run: what the run came to is logged here.
         """
-        counts = self._total_counts if self.world_size > 1 else self._counts
+        counts = self._total_counts if self.world_size > 1 else self._last_line.counts
         self._last_line.say(counts, cached=self._database is not None)
         reward = {
             **self.reward_info(),

@@ -29,10 +29,9 @@ def _arguments(run: Run) -> Iterator[str]:
     yield from ("--tasks", ",".join(_asked_for(run)))
     for option in ("batch_size", "device", "limit", "use_cache"):
         if config.get(option) is not None:
-            yield from (
-                f"--{option}",
-                f"{config[option]:g}" if isinstance(config[option], float) else str(config[option]),
-            )
+            value = config[option]
+            # the host turns what is given into a float: 300.0
+            yield from (f"--{option}", str(int(value) if isinstance(value, float) and value.is_integer() else value))
     shots = {run.data.get("n-shot", {}).get(task) for task in run.tasks} - {None, 0}
     if len(shots) == 1:
         yield from ("--num_fewshot", str(shots.pop()))

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skywork_rb_plugin.metrics.table import TABLE
+from skywork_rb_plugin.host import host_aggregation
+from skywork_rb_plugin.metrics.table import TABLE, is_share
 from skywork_rb_plugin.report import paired
 from skywork_rb_plugin.report.lines import MEAN, Line
 from skywork_rb_plugin.report.rows import Row
 
-# the host's that take a second or so for one score
-SLOW = {"bleu", "chrf", "ter"}
+# the aggregations that are no means and have a test: of what others make of rows it is not known what an interval would take
+_OURS = {one.aggregation.name: one.aggregation.function for one in TABLE if one.aggregation.function is not None}
 # aggregation -> what of a row's value names the rows that are one case: a Ties prompt and its partner
 _TOGETHER = {"rewardbench2_ties": operator.itemgetter(0)}
 
@@ -26,10 +27,10 @@ class Difference:
 
     Attributes:
         first, second: the runs' lines.
-        test: None where the rows do not tell how the score is made.
+        test: None where the rows do not tell how the score is made, or others' aggregation makes it.
         adjusted: the test's p-value, adjusted for all tests that are shown together.
         both, only_first, only_second, neither: rows that are right, of those that are right or wrong.
-        fraction: whether the scores are of rows that count between 0 and 1, so that they may be told in percent.
+        fraction: whether the scores are shares of rows, so that they may be told in percent.
     """
 
     first: Line
@@ -40,7 +41,7 @@ class Difference:
     only_first: int
     only_second: int
     neither: int
-    fraction: bool = False
+    fraction: bool
 
     @property
     def gain(self) -> float:
@@ -68,9 +69,7 @@ class Evidence:
         rows = [pair for task in first.tasks for pair in self._pairs[task]]
         seen = Counter(verdicts(rows, first))
         counts = [seen[pair] for pair in ((True, True), (True, False), (False, True), (False, False))]
-        values = [row.values.get((first.metric, first.filter)) for pair in rows for row in pair]
-        numbers = [value for value in [*values, first.value, second.value] if is_number(value)]
-        fraction = all(0 <= number <= 1 for number in numbers)
+        fraction = is_share(first.metric, (first.value, second.value))
         return Difference(first, second, self._test(first, second), None, *counts, fraction)
 
     def _test(self, first: Line, second: Line) -> paired.Test | None:
@@ -107,7 +106,7 @@ class Evidence:
                 numbers = all(map(is_number, [*first, *second]))
                 drawn = paired.draws_of_mean(np.subtract(second, first, dtype=float), seed) if numbers else None
             else:
-                function = None if made_by in SLOW else aggregation_function(made_by)
+                function = _OURS.get(made_by)
                 units = [_TOGETHER[made_by](value) for value in first] if made_by in _TOGETHER else None
                 drawn = function and paired.draws_of(function, first, second, seed, units)
             self._draws[place] = drawn
@@ -129,15 +128,7 @@ def verdicts(rows: Sequence[tuple[Row, ...]], line: Line) -> list[tuple[bool | N
 
 def aggregation_function(name: str | None) -> Callable[[Sequence], float] | None:
     """What makes a task's score of its rows' values; None where neither the plugin nor the host knows it."""
-    for metric in TABLE:
-        if metric.aggregation.name == name and metric.aggregation.function is not None:
-            return metric.aggregation.function
-    import lm_eval.api.metrics  # noqa: F401  the host's own are registered by it
-
-    from skywork_rb_plugin.host import aggregation_registry
-
-    # without a default the host's registry raises for names that it does not have
-    return aggregation_registry.get(name, None)
+    return _OURS.get(name) or host_aggregation(name)
 
 
 def is_number(value: object) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from skywork_rb_plugin.host import default_aggregation
 from skywork_rb_plugin.report.results import Run
 
 MEAN = "mean"
@@ -87,9 +88,11 @@ def headline(run: Run, task: str) -> tuple[str, str] | None:
 
 def aggregation(run: Run, task: str, metric: str) -> str | None:
     """The name of what makes a task's score of its rows' values: `mean`, one of the plugin's, or of the host's."""
-    for listed in run.data["configs"].get(task, {}).get("metric_list") or ():
-        if listed.get("metric") == metric:
-            return str(listed.get("aggregation", MEAN))
+    entries = run.data["configs"].get(task, {}).get("metric_list") or [{"metric": metric}]
+    for entry in entries:
+        if entry.get("metric") == metric:
+            stated = entry.get("aggregation")
+            return default_aggregation(metric) if stated is None else str(stated)
     return None
 
 

@@ -46,10 +46,12 @@ class Draws:
     Attributes:
         around: the difference of rows that were drawn with replacement, minus the difference itself.
         swapped: the difference where the two models change places in each row, or do not, as a coin falls.
+        variance: of all that `swapped` is drawn from, where the score is a mean of rows; None where it is not.
     """
 
     around: np.ndarray
     swapped: np.ndarray
+    variance: float | None = None
 
 
 def verdicts(first_only: int, second_only: int, rows: int) -> Test:
@@ -101,7 +103,8 @@ def draws_of_mean(differences: Sequence[float], seed: Sequence[int]) -> Draws:
         kept = generator.binomial(many, 0.5, size=(len(some), len(sizes)))
         swapped.append((2 * kept - many) @ sizes / rows)
     swaps = np.concatenate(swapped)
-    return Draws(np.concatenate(around) * np.sqrt(rows / (rows - 1)) if rows > 1 else swaps, swaps)
+    stretched = np.concatenate(around) * np.sqrt(rows / (rows - 1)) if rows > 1 else swaps
+    return Draws(stretched, swaps, float(differences @ differences) / rows**2)
 
 
 def draws_of(
@@ -113,8 +116,8 @@ def draws_of(
 ) -> Draws:
     """Draws of the difference of an aggregation that is no mean.
 
-    Rows are never drawn twice, since what makes a score of them may not take that: `around` is `swapped`, which is no
-    narrower than a bootstrap's.
+    Rows are never drawn twice, since what makes a score of them may not take that: `around` is `swapped`. That is an interval
+    only for scores that come close to a weighted mean of rows: the plugin's own do, a perplexity does not.
 
     Args:
         function: of the rows' values.
@@ -139,14 +142,14 @@ def draws_of(
     return Draws(drawn, drawn)
 
 
-def bootstrap(difference: float, draws: Mapping[str, Draws], shares: Mapping[str, float]) -> Test:
-    """Compare two models by a weighted score of tasks.
+def bootstrap(difference: float, draws: Mapping[str, Draws], shares: Mapping[str, float]) -> Test | None:
+    """Compare two models by a weighted score of tasks; None where a draw has no score.
 
     The p-value is that of the paired randomization test (Noreen 1989, Computer-Intensive Methods for Testing Hypotheses): how
     often the score differs as much where models change places at random. It holds for few rows too, and for verdicts that
-    all count the same it is McNemar's. Beyond all draws it is the bound of Bentkus and Dzindzalieta (2015, Bernoulli 21) for
-    a sum of values with random signs, 3.18 normal tails. The interval is the percentile interval of the bootstrap within
-    each task (Efron and Tibshirani 1993, chapter 13).
+    all count the same it is McNemar's. Beyond all draws, and where all tasks' scores are means, it is the bound of Bentkus and
+    Dzindzalieta (2015, Bernoulli 21) for a sum of values with random signs, 3.18 normal tails. The interval is the percentile
+    interval of the bootstrap within each task (Efron and Tibshirani 1993, chapter 13).
 
     Args:
         difference: of the scores.
@@ -158,12 +161,18 @@ def bootstrap(difference: float, draws: Mapping[str, Draws], shares: Mapping[str
         sum(share * getattr(draws[task], kind)[:length] for task, share in shares.items())
         for kind in ("around", "swapped")
     )
+    if not np.all(np.isfinite(np.concatenate([around, swapped]))):
+        return None
     low, high = np.quantile(around, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     # sums in another order miss each other by rounding
     as_much = int(np.sum(np.abs(swapped) >= abs(difference) * (1 - 1e-9) - 1e-12))
     p = (1 + as_much) / (1 + length)
-    if not as_much and np.any(swapped):
-        p = min(p, 2 * _BOUND * float(stats.norm.sf(abs(difference) / np.sqrt(np.mean(swapped**2)))))
+    variances = [draws[task].variance for task in shares]
+    if not as_much and None not in variances:
+        deviation = np.sqrt(
+            sum(share**2 * variance for share, variance in zip(shares.values(), variances, strict=True))
+        )
+        p = min(p, 2 * _BOUND * float(stats.norm.sf(abs(difference) / deviation)))
     return Test(difference, float(difference + low), float(difference + high), p, "bootstrap")
 
 

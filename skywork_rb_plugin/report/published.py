@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from skywork_rb_plugin.models.known_models import Published, find, known_models
-from skywork_rb_plugin.report.lines import Line
+from skywork_rb_plugin.report.lines import Line, headline
 from skywork_rb_plugin.report.results import Run
 from skywork_rb_plugin.tasks.full_scores import section_name
 
@@ -54,8 +54,10 @@ def own_standing(run: Run, benchmark: str) -> Standing | None:
 
 
 def is_full(run: Run, line: Line) -> bool:
-    """Whether a score is of all rows that the published benchmark has, so that it may stand beside published ones."""
-    return bool(line.shares) and all(_in_full(run, task) for task in line.shares)
+    """Whether a score may stand beside published ones: the benchmark's own, of all rows that the published one has."""
+    top = line.path[0] if line.path else line.name
+    own = (line.metric, line.filter) in (headline(run, top), headline(run, line.name))
+    return own and bool(line.shares) and all(_in_full(run, task) for task in line.shares)
 
 
 def _in_full(run: Run, task: str) -> bool:

@@ -81,7 +81,11 @@ def read_runs(paths: Iterable[str | Path]) -> list[Run]:
     Raises:
         UserError: a path does not exist, has no results file, or one that lm-eval did not write.
     """
-    found = list(dict.fromkeys(file for path in paths for file in _files(Path(path))))
+    files: dict[Path, Path] = {}
+    for path in paths:
+        for file in _files(Path(path)):
+            files.setdefault(file.resolve(), file)  # one file is one run, whatever it is called
+    found = list(files.values())
     contents = [(file, _read(file)) for file in found]
     names = _names([Run("", file, data) for file, data in contents])
     return [Run(name, file, data) for name, (file, data) in zip(names, contents, strict=True)]
@@ -106,12 +110,18 @@ def _files(path: Path) -> Iterator[Path]:
 def _read(file: Path) -> Mapping:
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise UserError(f"can't read {file}: {error}") from None
     if not isinstance(data, dict) or not all(
         isinstance(data.get(key), dict) for key in ("results", "configs", "config")
     ):
         raise UserError(f"found no `results`, `configs` and `config` in {file}, expected a results file of lm-eval")
+    for key in ("results", "configs"):
+        for name, entry in data[key].items():
+            if not isinstance(entry, dict):
+                raise UserError(
+                    f"found {entry!r:.40} for {name} in `{key}` of {file}, expected a results file of lm-eval"
+                )
     return data
 
 

@@ -29,8 +29,8 @@ _PLACES = {
     "lm-eval": ("lm_eval_version",),
     "transformers": ("transformers_version",),
 }
-# what is another in each model, without anybody having chosen it
-_ITS_OWN = {"checkpoint", "revision", "commit", "head", "model"}
+# what is another in another model, without anybody having chosen it
+_ITS_OWN = {"checkpoint", "revision", "commit", "head"}
 # what a task's settings hold beside its own: where its YAML lies, and what each member counts in its groups
 _NOT_THE_TASKS = {"config_source", "shares"}
 
@@ -70,6 +70,9 @@ def settings(run: Run) -> dict[str, str]:
         value = _at(run.data, place)
         if value not in (None, "", {}, []):
             found[name] = _words(value)[:12] if name.endswith("(sha256)") else _words(value)
+    # padding decides last digits, so the batches do; trees give the same in all
+    if found.get("scoring") == "padded":
+        found["--batch_size"] = _words(_at(run.data, ("config", "batch_size")))
     if cut := _cut(run):
         found["cut"] = cut
     return found
@@ -78,15 +81,23 @@ def settings(run: Run) -> dict[str, str]:
 def differing(runs: Sequence[Run]) -> list[Differing]:
     """What is not the same in all runs, of what somebody chose or what decides scores: settings of runs, then of tasks."""
     made = [settings(run) for run in runs]
-    names = dict.fromkeys(name for one in made for name in one if name not in _ITS_OWN)
+    names = dict.fromkeys(name for one in made for name in one if name != "model")
     found = [Differing(name, tuple(one.get(name, "not given") for one in made)) for name in names]
-    found = [one for one in found if len(set(one.values)) > 1]
+    models = [run.model for run in runs]
+    found = [one for one in found if _matters(one, models)]
     of_tasks: dict[tuple[str, tuple[str, ...]], list[str]] = defaultdict(list)
     for task in runs[0].tasks:
         if all(task in run.tasks for run in runs):
             for name, values in _of_task(runs, task):
                 of_tasks[name, values].append(task)
     return found + [Differing(name, values, tuple(tasks)) for (name, values), tasks in of_tasks.items()]
+
+
+def _matters(one: Differing, models: Sequence[str]) -> bool:
+    """Whether runs differ in it: of what is a model's own, two of the same model."""
+    if one.name in _ITS_OWN:
+        return len(set(zip(models, one.values, strict=True))) > len(set(models))
+    return len(set(one.values)) > 1
 
 
 def _cut(run: Run) -> str | None:

@@ -3,8 +3,11 @@
 import re
 from collections.abc import Mapping
 
-# in names of tasks, groups and subsets, without signs and in small letters
-_WORDS = ("safe", "refus", "harm", "donotanswer", "xstest", "toxic", "offensive", "dangerous", "jailbreak", "hhh", "beavertails")  # fmt: skip
+# whole words in names of tasks, groups and subsets, in small letters
+_WORDS = re.compile(
+    r"\b(\w*safe(ty)?|safe\w+|refus\w+|harm(s|ful|fulness|less|lessness|bench)?|do ?not ?answer|xstest|\w*toxi\w+|offensive\w*"
+    r"|dangerous|jailbreak\w*|hhh|beavertails|hate\w*|crows|advbench|strong ?reject|wmdp|malicious)\b"
+)
 # columns that name a part of a data set
 _COLUMNS = ("subset", "_subset", "section", "category", "domain", "source", "kind", "type", "config")
 
@@ -17,4 +20,4 @@ def is_unsafe(*names: str, doc: Mapping) -> bool:
         doc: its columns.
     """
     found = [*names, *(str(doc[column]) for column in _COLUMNS if column in doc)]
-    return any(word in re.sub(r"[\W_]", "", name.lower()) for name in found for word in _WORDS)
+    return any(_WORDS.search(re.sub(r"[\W_]+", " ", name.lower())) for name in found)

@@ -17,7 +17,7 @@ def chooser(patterns: Iterable[str], runs: Sequence[Run], metric: str | None) ->
         UserError: a pattern that no line of any run has.
     """
     lines = {line.name: line for run in runs for line in lines_of(run, metric)}
-    names = {name: {part.lower() for part in (name, line.title, short_name(line))} for name, line in lines.items()}
+    names = {name: _called(line) for name, line in lines.items()}
     chosen = set()
     for pattern in patterns:
         wanted = pattern.strip().lower()
@@ -32,6 +32,13 @@ def chooser(patterns: Iterable[str], runs: Sequence[Run], metric: str | None) ->
             )
         chosen |= matching
     return lambda line: line.name in chosen or not chosen.isdisjoint(line.path)
+
+
+def _called(line: Line) -> set[str]:
+    """All that a line may be called, in lower case: as in the tables, and as tags are, such as `rewardbench_chat_hard`."""
+    found = {part.lower() for part in (line.name, line.title, short_name(line))}
+    tag = line.title.lower().replace(" ", "_")
+    return {*found, tag, f"{line.path[0]}_{tag}".lower()} if line.path else {*found, tag}
 
 
 def short_name(line: Line) -> str:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import sys
 
 from skywork_rb_plugin.commands import argument_parser
@@ -30,12 +31,21 @@ def main(arguments: list[str]) -> None:
     if options.json:
         from skywork_rb_plugin.commands.compare.data import as_data
 
-        json.dump(as_data(found), sys.stdout, indent=2)
+        json.dump(_finite(as_data(found)), sys.stdout, indent=2, allow_nan=False)
         print()
     else:
         from skywork_rb_plugin.commands.compare.text import show
 
         show(found)
+
+
+def _finite(value: object) -> object:
+    """The same with null for numbers that JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _parser() -> argparse.ArgumentParser:

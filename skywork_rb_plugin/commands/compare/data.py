@@ -40,6 +40,7 @@ def _pair(pair: Pair, tests: int) -> dict:
         "lines": [_line(one) for one in pair.comparison.differences],
         "conclusions": list(conclusions(pair, tests)),
         "left_out": pair.comparison.left_out,
+        "other_members": pair.comparison.regrouped,
         "rows": [_row(row, pair.labels) for row in pair.rows],
     }
 
@@ -72,7 +73,7 @@ def _line(one: Difference) -> dict:
 
 
 def _row(row: Differs, labels: tuple[str, str]) -> dict:
-    (prompt, first), (_, second) = row.first.texts(), row.second.texts()
+    (prompt, first), (_, second) = (one.texts(row.line.filter) for one in (row.first, row.second))
     return {
         "task": row.first.task,
         "doc_id": row.first.doc_id,

@@ -24,7 +24,7 @@ def show_rows(pair: Pair, console: Console) -> None:
         for label, mine, is_right in zip(
             pair.labels, (row.first, row.second), (row.first_is_right, not row.first_is_right), strict=True
         ):
-            console.print(Text(f"  {label}: {visible(_said(mine, is_right))}"))
+            console.print(Text(f"  {label}: {visible(_said(mine, is_right, row.line.filter))}"))
         for heading, text in _texts(row, pair.labels):
             console.print(Text(f"  {heading}", style="italic"))
             shown, more = cut(text.rstrip(), console.width - 4)
@@ -47,17 +47,17 @@ def cut(text: str, width: int) -> tuple[str, int]:
     return "\n".join(lines), max(left, 0)
 
 
-def _said(row: Row, right: bool) -> str:
+def _said(row: Row, right: bool, chosen: str) -> str:
     """What a run made of a row, in a line."""
     told = {name: row.note[name] for name in ("margin", "verdicts", "prediction", "label") if name in row.note}
-    told = told or {metric: value for (metric, _), value in row.values.items()}
+    told = told or {metric: value for (metric, other), value in row.values.items() if other == chosen}
     shown = (f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in told.items())
     return ", ".join(["right" if right else "wrong", *shown])
 
 
 def _texts(row: Differs, labels: tuple[str, str]) -> Iterator[tuple[str, str]]:
     """Headings and texts: the prompt, then each response with both rewards, or each run's own answers."""
-    (prompt, first), (_, second) = row.first.texts(), row.second.texts()
+    (prompt, first), (_, second) = (one.texts(row.line.filter) for one in (row.first, row.second))
     yield "prompt:", prompt
     if "prediction" in row.first.note:  # of ProcessBench: each request goes on where the one before ended
         first, second = first[-1:], second[-1:]

@@ -19,11 +19,13 @@ class Differs:
     Attributes:
         first, second: the row in each run.
         first_is_right: whether it is the first.
+        line: the score by which it is.
     """
 
     first: Row
     second: Row
     first_is_right: bool
+    line: Line
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def _hardest(comparison: Comparison, count: int) -> list[Differs]:
         pairs = comparison.pairs[line.name]
         for (first, second), verdict in zip(pairs, verdicts(pairs, line), strict=True):
             if set(verdict) == {True, False}:
-                found[not verdict[0]].append(Differs(first, second, verdict[0]))
+                found[not verdict[0]].append(Differs(first, second, verdict[0], line))
     for some in found:
         some.sort(key=_losing_margin)
     turns = chain.from_iterable(zip_longest(*found))

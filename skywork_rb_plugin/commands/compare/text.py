@@ -13,6 +13,7 @@ from skywork_rb_plugin.commands.compare.found import Found, Pair
 from skywork_rb_plugin.commands.compare.visible import visible
 from skywork_rb_plugin.commands.compare.words import (
     ALPHA,
+    beneath,
     conclusions,
     estimates,
     missed,
@@ -47,10 +48,14 @@ def show(found: Found) -> None:
                 console.print()
         for sentence in conclusions(pair, found.tests):
             console.print(Text(visible(sentence), style="bold"))
+        for sentence in beneath(pair):
+            console.print(Text(visible(sentence)))
         if pair.comparison.left_out:
             names = pair.comparison.left_out
             more = f" and {len(names) - 5} more" if len(names) > 5 else ""
             console.print(Text(visible(f"Left out, since only one has them: {', '.join(names[:5])}{more}.")))
+        if names := pair.comparison.regrouped:
+            console.print(Text(visible(f"Left out, since their members differ: {', '.join(names)}.")))
         show_rows(pair, console)
     console.print()
     for sentence in [*missed(found), *estimates(found), *_differing(found), *published(found)]:
@@ -59,7 +64,7 @@ def show(found: Found) -> None:
 
 def _differing(found: Found) -> Iterator[str]:
     if not found.differing:
-        yield "The runs were made with the same settings."
+        yield "The runs were made with the same settings, as far as these decide scores."
         return
     yield f"What differs in how the runs were made ({' | '.join(found.runs)}):"
     for one in found.differing:

@@ -42,8 +42,10 @@ def conclusions(pair: Pair, tests: int) -> Iterator[str]:
         return
     telling = [one for one in roots if one.test and one.test.p < ALPHA]
     yield from (conclusion(one, pair, tests) for one in telling)
-    if rest := [short_name(one.first) for one in roots if one not in telling]:
-        yield f"Can't be told apart in {', '.join(rest)}."
+    rest = [one for one in roots if one not in telling]
+    for tested, says in ((True, "Can't be told apart in"), (False, "Whether it is chance the rows do not tell in")):
+        if names := [short_name(one.first) for one in rest if (one.test is not None) == tested]:
+            yield f"{says} {', '.join(names)}."
 
 
 def conclusion(one: Difference, pair: Pair, tests: int) -> str:
@@ -77,10 +79,24 @@ def conclusion(one: Difference, pair: Pair, tests: int) -> str:
         )
     if not one.gain:
         return f"{title}: {names[0]} and {names[1]} can't be told apart: they score the same ({interval}; {both})."
+    may_be = "which may well be chance" if low <= 0 else "which may be chance by the test, though not by the interval"
     return (
-        f"{title}: {names[0]} and {names[1]} can't be told apart. {labels[one.gain > 0]} scores better by {by} ({interval}), which may "
-        f"well be chance: {both}."
+        f"{title}: {names[0]} and {names[1]} can't be told apart. {labels[one.gain > 0]} scores better by {by} ({interval}), "
+        f"{may_be}: {both}."
     )
+
+
+def beneath(pair: Pair) -> Iterator[str]:
+    """The parts of what was asked for in which one run is better, where there are any."""
+    below = [one for one in pair.comparison.differences if one not in pair.roots]
+    sure = [one for one in below if one.adjusted is not None and one.adjusted < ALPHA]
+    for label, better in zip(pair.labels, (False, True), strict=True):
+        if told := [f"{short_name(one.first)} ({_by(one)})" for one in sure if (one.gain > 0) == better]:
+            yield f"{label} is better in {', '.join(told)}: chance hardly explains that, p adjusted for all tests."
+
+
+def _by(one: Difference) -> str:
+    return number(abs(one.gain), one.fraction)
 
 
 def missed(found: Found) -> Iterator[str]:

@@ -4,6 +4,7 @@ docs/report.md says what the page shows and how each number is computed.
 """
 
 import argparse
+import os
 import sys
 
 from skywork_rb_plugin.commands import argument_parser
@@ -27,11 +28,17 @@ def main(arguments: list[str]) -> None:
     options = _parser().parse_args(arguments)
     if options.rows < 0:
         raise UserError(f"found --rows {options.rows}, expected 0 or more")
+    for option, file in (("--output", options.output), ("--markdown", options.markdown)):
+        if file == "":
+            raise UserError(f"{option}: found no name, expected that of a file")
     output = options.output or (None if options.markdown else "report.html")
+    to_file = options.markdown not in (None, "-")
+    if output and to_file and os.path.realpath(output) == os.path.realpath(options.markdown):
+        raise UserError(f"found {output} for --output and for --markdown, expected two files")
     if output:
-        check_output("--output", output, MARK)
-    if options.markdown not in (None, "-"):
-        check_output("--markdown", options.markdown, markdown.MARK)
+        check_output("--output", output, lambda text: MARK in text)
+    if to_file:
+        check_output("--markdown", options.markdown, markdown.is_ours)
     runs = read_runs(options.results)
     if output:
         html, length = page(runs, options.title, options.rows)

@@ -1,5 +1,6 @@
 """The scores for a model card: the model index that the hub reads, and tables."""
 
+import hashlib
 import re
 from collections.abc import Sequence
 
@@ -10,15 +11,18 @@ from skywork_rb_plugin.commands.report.scores import scores_part
 from skywork_rb_plugin.report.lines import Line, lines_of
 from skywork_rb_plugin.report.results import Run
 from skywork_rb_plugin.report.texts import in_a_line
+from skywork_rb_plugin.tasks.data import FORMATS
+from skywork_rb_plugin.tasks.hub_files import hub_file
 
-# in every file, so that the command knows what it may write over
-MARK = "<!-- made by skywork-rb-plugin report -->"
+# in every file, with a hash of the rest, so that the command knows what it may write over: others add words of their own
+_MARK = "<!-- made by skywork-rb-plugin report, {} -->"
+_MARKED = re.compile(_MARK.format("([0-9a-f]{16})"))
 
 
 def markdown(runs: Sequence[Run]) -> str:
     """A model card's front matter with the first run's scores, and tables of all runs' scores."""
     part = scores_part(runs)
-    blocks = [f"---\n{_index(runs[0])}\n---", MARK]
+    blocks = [f"---\n{_index(runs[0])}\n---", _MARK]
     for benchmark in part.parts if part else ():
         blocks.append(f"## {_escaped(benchmark.title)}")
         blocks += [_escaped(words) for words in benchmark.words]
@@ -29,7 +33,18 @@ def markdown(runs: Sequence[Run]) -> str:
         blocks.append(
             "Shares are in percent; ± is the standard error. Computed with skywork-rb-plugin for lm-evaluation-harness."
         )
-    return "\n\n".join(blocks) + "\n"
+    text = "\n\n".join(blocks) + "\n"
+    return text.replace(_MARK, _MARK.format(_hash(text)), 1)
+
+
+def is_ours(text: str) -> bool:
+    """Whether it is as `markdown` made it, of whatever runs."""
+    found = _MARKED.search(text)
+    return found is not None and found[1] == _hash(text.replace(found[0], _MARK, 1))
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def _index(run: Run) -> str:
@@ -40,23 +55,21 @@ def _index(run: Run) -> str:
 
 
 def _result(run: Run, line: Line) -> EvalResult:
-    task = next(iter(line.shares or ()), None) or next(iter(run.tasks))
-    config = run.data["configs"].get(task, {})
-    kwargs = config.get("dataset_kwargs") or {}
+    config = _config(run, line)
     titles = [in_a_line(title) for title in (*_titles(run, line), line.title)]
     named = [
         line.metric,
         *([line.filter] if line.filter != "none" else []),
-        *(["part of the rows"] if _is_part(run) else []),
+        *(["part of the rows"] if _is_part(run, line) else []),
     ]
     return EvalResult(
         task_type="text-classification",
         task_name="Preference evaluation",
-        dataset_type=in_a_line(str(config.get("dataset_path") or line.name)),
+        dataset_type=in_a_line(str(config["dataset_path"] or line.name)),
         dataset_name=titles[0],
-        dataset_config=config.get("dataset_name"),
-        dataset_split=config.get("test_split"),
-        dataset_revision=kwargs.get("revision"),
+        dataset_config=config["dataset_name"],
+        dataset_split=config["test_split"],
+        dataset_revision=config["revision"],
         metric_type=line.metric,
         # sections are told apart here: the hub joins scores of one data set
         metric_name=f"{' / '.join(titles)}: {', '.join(named)}",
@@ -64,8 +77,32 @@ def _result(run: Run, line: Line) -> EvalResult:
     )
 
 
-def _is_part(run: Run) -> bool:
-    sizes = (run.data.get("n-samples") or {}).values()
+def _config(run: Run, line: Line) -> dict[str, str | None]:
+    """Where the line's rows come from, as far as its tasks agree; a file on the hub is told by its repository."""
+    found = []
+    for task in line.tasks:
+        config = run.data["configs"].get(task, {})
+        kwargs = config.get("dataset_kwargs") or {}
+        path, revision = config.get("dataset_path"), kwargs.get("revision")
+        if path in FORMATS.values():
+            file = hub_file(kwargs.get("data_files"))
+            path, revision = (file.repo, file.revision) if file else (None, None)
+        split = config.get("test_split")
+        found.append(
+            {
+                "dataset_path": path,
+                "dataset_name": config.get("dataset_name"),
+                "test_split": split,
+                "revision": revision,
+            }
+        )
+    alike = {name: {one[name] for one in found} for name in found[0]}
+    return {name: values.pop() if len(values) == 1 else None for name, values in alike.items()}
+
+
+def _is_part(run: Run, line: Line) -> bool:
+    counts = run.data.get("n-samples") or {}
+    sizes = [counts.get(task) or {} for task in line.tasks]
     return any((size.get("effective") or 0) < (size.get("original") or 0) for size in sizes)
 
 

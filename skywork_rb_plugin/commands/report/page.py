@@ -46,7 +46,7 @@ def page(runs: Sequence[Run], title: str | None, most: int) -> tuple[str, int]:
         margins_part(logs),
         calibration_part(logs),
         lengths_part(logs),
-        paired_part(comparisons, reasons),
+        paired_part(comparisons, reasons, runs),
         agreement_part(runs),
         readings.hardest_part(),
         readings.only_part(),

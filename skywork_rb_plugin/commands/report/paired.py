@@ -1,8 +1,9 @@
 """The page's paired comparison and agreement."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from math import isfinite
+from pathlib import Path
 
 from markupsafe import Markup
 
@@ -17,14 +18,13 @@ from skywork_rb_plugin.commands.report.blocks import (
     percent,
     signed,
 )
-from skywork_rb_plugin.commands.report.scores import NO_SHARES
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.report import plots
 from skywork_rb_plugin.report.agreement import agreement
 from skywork_rb_plugin.report.comparison import Comparison, Difference, compare, join
 from skywork_rb_plugin.report.paired import METHODS
 from skywork_rb_plugin.report.results import Run
-from skywork_rb_plugin.report.sections import label
+from skywork_rb_plugin.report.sections import label, labels
 
 
 def comparable(runs: Sequence[Run]) -> tuple[list[Comparison], list[str]]:
@@ -50,8 +50,14 @@ def comparable(runs: Sequence[Run]) -> tuple[list[Comparison], list[str]]:
         return (compare([first, *fit]) if fit else []), reasons
 
 
-def paired_part(comparisons: Sequence[Comparison], reasons: Sequence[str]) -> Part | None:
-    """Differences with intervals; None where there is nothing to say."""
+def paired_part(comparisons: Sequence[Comparison], reasons: Sequence[str], runs: Sequence[Run]) -> Part | None:
+    """Differences with intervals; None where there is nothing to say.
+
+    Args:
+        comparisons, reasons: as of `comparable`.
+        runs: all that the page shows, in their order.
+    """
+    styles = {run.path: place for place, run in enumerate(runs)}
     if not comparisons and not reasons:
         return None
     methods = {d.test.method for one in comparisons for d in one.differences if d.test}
@@ -59,18 +65,13 @@ def paired_part(comparisons: Sequence[Comparison], reasons: Sequence[str]) -> Pa
     words = [*reasons]
     if comparisons:
         words.append(
-            f"Each model against {comparisons[0].first.name}, on the same rows: the difference of scores with its 95 % interval, "
+            f"Each model against {_baseline(comparisons)}, on the same rows: the difference of scores with its 95 % interval, "
             "and how likely one so large would be if the models were equally good. “p, Holm” is adjusted for the number of tests "
             f"on this page, {tests} (Holm 1979): judge by it. Counts are of rows, right by both, by one or by neither."
         )
         words.append(f"Methods: {'; '.join(METHODS[method] for method in METHODS if method in methods)}.")
     tables = [table for place, one in enumerate(comparisons) for table in _tables(one, place)]
-    return Part("paired", "Paired comparison", words, tables, _figures(comparisons))
-
-
-def _in_percent(one: Difference) -> bool:
-    values = [line.value for line in (one.first, one.second) if line.value is not None]
-    return one.first.metric not in NO_SHARES and all(0 <= value <= 1 for value in values)
+    return Part("paired", "Paired comparison", words, tables, _figures(comparisons, styles))
 
 
 def _tables(one: Comparison, place: int) -> list[Table]:
@@ -89,7 +90,7 @@ def _tables(one: Comparison, place: int) -> list[Table]:
 
 
 def _cells(one: Difference) -> list[str]:
-    write = percent if _in_percent(one) else number
+    write = percent if one.fraction else number
     test = one.test
     interval = (
         "not known"
@@ -104,22 +105,22 @@ def _cells(one: Difference) -> list[str]:
     return [label(one.first), one.first.metric, *scores, difference, interval, *told, *counts]
 
 
-def _figures(comparisons: Sequence[Comparison]) -> list[Exhibit]:
-    """One figure of all differences of sections that are shares."""
-    labels = list(dict.fromkeys(label(d.first) for one in comparisons for d in one.differences if d.first.depth <= 1))
+def _figures(comparisons: Sequence[Comparison], styles: Mapping[Path, int]) -> list[Exhibit]:
+    """One figure of all differences of sections that are shares; `styles` are the runs' places on the page."""
+    shown = labels(d.first for one in comparisons for d in one.differences if d.first.depth <= 1)
     series, told = [], []
-    for place, one in enumerate(comparisons, start=1):
+    for one in comparisons:
         found = {
-            label(d.first): d.test
+            shown[d.first.name]: d.test
             for d in one.differences
-            if d.first.depth <= 1 and d.test and isfinite(d.test.low + d.test.high) and _in_percent(d)
+            if d.first.depth <= 1 and d.test and isfinite(d.test.low + d.test.high) and d.fraction
         }
         points = [
             (100 * found[name].difference, 100 * found[name].low, 100 * found[name].high) if name in found else None
-            for name in labels
+            for name in shown.values()
         ]
         if found:
-            series.append(plots.Series(one.second.name, place, points))
+            series.append(plots.Series(one.second.name, styles[one.second.path], points))
             parts = [
                 f"{name} {signed(percent(test.difference, 1))} ({percent(test.low, 1)} to {percent(test.high, 1)})"
                 for name, test in found.items()
@@ -127,13 +128,20 @@ def _figures(comparisons: Sequence[Comparison]) -> list[Exhibit]:
             told.append(f"{one.second.name}: {listed(parts, 8)}")
     if not series:
         return []
-    title = f"Difference from {comparisons[0].first.name} in percentage points"
+    title = f"Difference from {_baseline(comparisons)} in percentage points"
     text = plots.Text("paired-all", title, f"{'; '.join(told[:8])}.")
     svg = Markup(
-        plots.dots(text, labels, series, f"minus {_short(comparisons[0].first.name)}, percentage points", zero=True)
+        plots.dots(
+            text, list(shown.values()), series, f"minus {_short(_baseline(comparisons))}, percentage points", zero=True
+        )
     )
     caption = f"{title}, with 95 % intervals: right of 0 the model is better. {'; '.join(told[:8])}."
     return [Exhibit(svg, caption)]
+
+
+def _baseline(comparisons: Sequence[Comparison]) -> str:
+    names = {one.first.name for one in comparisons}
+    return names.pop() if len(names) == 1 else "the first run with its tasks"
 
 
 def _short(name: str) -> str:

@@ -139,8 +139,12 @@ class Readings:
                         f"reply of {name}", replies[place] if place < len(replies) else "", [_letter(row, place)]
                     )
         else:
-            for place, response in enumerate(responses, start=1):
-                yield self._text(f"response {place}", response)
+            said = {run: list(row.texts()[1]) for run, row in one.rows.items()}
+            alike = all(texts == responses for texts in said.values())
+            for run, texts in [*said.items()][: 1 if alike else None]:
+                of = "" if alike else f" of {self._runs[run].name}"
+                for place, response in enumerate(texts, start=1):
+                    yield self._text(f"response {place}{of}", response)
             yield self._text("expected", str(sample.get("target", "")))
 
     def _notes(self, one: Answered, note: Any) -> list[str]:

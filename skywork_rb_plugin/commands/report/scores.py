@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from skywork_rb_plugin.commands.report.blocks import Exhibit, Part, Table, count, listed, number, percent
+from skywork_rb_plugin.metrics.table import is_share
 from skywork_rb_plugin.report import plots
 from skywork_rb_plugin.report.lines import Line, lines_of
 from skywork_rb_plugin.report.published import Standing, is_full, own_standing, standings
 from skywork_rb_plugin.report.results import Run
 from skywork_rb_plugin.report.sections import label
 
-# metrics between 0 and 1 that are no shares of anything
-NO_SHARES = {"margin", "bt_loss", "brier", "brier_score", "ece"}
 # standard errors on either side of a score: 95 %
 REACH = 1.96
 
@@ -41,8 +40,7 @@ class Scored:
     @property
     def in_percent(self) -> bool:
         """Whether it is a share, in all runs."""
-        values = [line.value for line in self.lines.values() if line.value is not None]
-        return self.first.metric not in NO_SHARES and all(0 <= value <= 1 for value in values)
+        return is_share(self.first.metric, [line.value for line in self.lines.values()])
 
     def written(self, value: float | None) -> str:
         """A value as it is shown."""

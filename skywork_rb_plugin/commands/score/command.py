@@ -3,7 +3,7 @@
 import argparse
 import sys
 from collections.abc import Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 
@@ -48,11 +48,8 @@ def _score(options: argparse.Namespace, output: Path, model_class: type, given: 
     fields = fields_of(first, options.data, options.prompt, options.responses)
     compares = getattr(model_class, "compares", False)
     reader = Reader(fields, options.data, options.system_instruction, options.reward, options.best, compares)
-    if options.overwrite:
-        for file in (output, Path(f"{output}.progress")):
-            file.unlink(missing_ok=True)
-    journal = Journal(output)
-    if output.exists() and not journal.made_by:
+    journal = Journal(output, anew=options.overwrite)
+    if output.exists() and not options.overwrite and not journal.made_by:
         raise UserError(
             f"found {output}, which this command did not make (no {journal.path} beside it); give another -o, or --overwrite to "
             "replace it"
@@ -64,34 +61,36 @@ def _score(options: argparse.Namespace, output: Path, model_class: type, given: 
     if journal.state.finished:
         print(f"{output} is finished, nothing is left to do: {_summary(journal.state, before)}")
         return
+    if journal.begun:
+        print(f"Going on: {_left(journal, output, total)}")
     try:
-        model = model_class.create_from_arg_obj({**_as_before(given, journal.made_by), **given})
+        model = model_class.create_from_arg_obj({**given, **_as_before(given, journal.made_by)})
         journal.claim(_found(model))
         try:
             with quiet():
                 state = score_rows(model, source, reader, journal, output, before, total)
         except UserError as error:
-            raise UserError(f"{error}; {_left(journal, output, total, options.overwrite)}") from error
+            raise UserError(f"{error}; {_left(journal, output, total)}; {_how_to_go_on(options)}") from error
     except KeyboardInterrupt:
-        print(f"\nInterrupted: {_left(journal, output, total, options.overwrite)}", file=sys.stderr)
+        print(f"\nInterrupted: {_left(journal, output, total)}; {_how_to_go_on(options)}", file=sys.stderr)
         raise
     except OSError as error:
         raise UserError(
             f"can't write {error.filename or output} ({error.strerror or error}): make room, or make it writable; "
-            f"{_left(journal, output, total, options.overwrite)}"
+            f"{_left(journal, output, total)}; {_how_to_go_on(options)}"
         ) from error
     finally:
         journal.close()
     print(f"Wrote {output}: {_summary(state, total)}")
 
 
-def _left(journal, output: Path, total, overwrite: bool) -> str:
-    """What is left of a run that ended early, and how to go on."""
-    without = " without --overwrite" if overwrite else ""
-    return (
-        f"{journal.state.rows:,} of {total.rows:,} rows are in {output}, and what was scored since then in {journal.path}; the "
-        f"same command{without} goes on from there"
-    )
+def _left(journal, output: Path, total) -> str:
+    """What is left of a run that ended early."""
+    return f"{journal.state.rows:,} of {total.rows:,} rows are in {output}, and what was scored since then in {journal.path}"
+
+
+def _how_to_go_on(options: argparse.Namespace) -> str:
+    return f"the same command{' without --overwrite' if options.overwrite else ''} goes on from there"
 
 
 def _summary(state, total) -> str:
@@ -110,7 +109,10 @@ def _check_output(output: Path, options: argparse.Namespace) -> None:
     if output.is_dir() or not output.resolve().parent.is_dir():
         found = "a folder" if output.is_dir() else f"no folder {output.parent}"
         raise UserError(f"-o: found {found}, expected a .jsonl file in a folder that exists")
-    if output.exists() and Path(options.data).exists() and output.samefile(options.data):
+    data = Path(options.data)
+    if data.is_dir() and data.resolve() in output.resolve().parents:
+        raise UserError(f"-o: found {output}, which lies in the data {data}; expected a file in another folder")
+    if output.exists() and data.exists() and output.samefile(data):
         raise UserError(f"-o: found {output}, which is the data; expected another file")
     if options.limit is not None and options.limit < 1:
         raise UserError(f"found --limit {options.limit}, expected 1 or more rows")
@@ -141,8 +143,8 @@ def _asked(options: argparse.Namespace, given: Mapping, columns: str) -> dict[st
         "--model": options.model,
         "--model_args": shown(decides),
         "--system_instruction": str(options.system_instruction),
-        "columns": columns,
         "--best": str(options.best),
+        "columns": columns,
         "--limit": str(options.limit),
     }
 
@@ -168,7 +170,8 @@ def _locked(output: Path):
     """
     import filelock
 
-    lock = filelock.FileLock(f"{output}.lock", timeout=0)
+    # of what a link leads to
+    lock = filelock.FileLock(f"{output.resolve()}.lock", timeout=0)
     try:
         lock.acquire()
     except filelock.Timeout as error:
@@ -180,8 +183,10 @@ def _locked(output: Path):
     try:
         yield
     finally:
+        # while it is held: one that takes it afterwards makes a file of its own. Windows removes no open file
+        with suppress(OSError):
+            Path(lock.lock_file).unlink()
         lock.release()
-        Path(lock.lock_file).unlink(missing_ok=True)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -46,6 +46,7 @@ class Journal:
 
     Args:
         output: the file that the rewards go to.
+        anew: whether what is there is not gone on from; it is replaced by `start`.
 
     Attributes:
         made_by: what made the output, by names in words; empty where there is none.
@@ -55,13 +56,13 @@ class Journal:
         UserError: the file is damaged.
     """
 
-    def __init__(self, output: Path) -> None:
+    def __init__(self, output: Path, anew: bool = False) -> None:
         self.path, self._output = Path(f"{output}.progress"), output
         self.made_by: dict[str, str] = {}
         self.state, self._file, self._seconds = State(), None, 0.0
         self._kept: dict[str, dict[str, float]] = {"rewards": {}, "halves": {}}
         self._start, self._length = time.monotonic(), 0
-        if self.path.exists():
+        if self.path.exists() and not anew:
             try:
                 self._read()
             except (OSError, ValueError, TypeError, KeyError) as error:
@@ -109,7 +110,9 @@ class Journal:
             UserError: it is other data.
         """
         state, found = self.state, None
-        if state.rows and (before.rows, before.digest) != (state.rows, state.before):
+        if whole.rows < state.rows:
+            found = f"it has {whole.rows:,} rows, and {state.rows:,} were scored"
+        elif state.rows and (before.rows, before.digest) != (state.rows, state.before):
             found = f"the first {state.rows:,} of its {whole.rows:,} rows are not those that were scored"
         elif state.finished and whole.rows > state.rows:
             found = f"it has {whole.rows:,} rows, and had {state.rows:,}"
@@ -133,6 +136,11 @@ class Journal:
                 f"{self._output} has {found:,} bytes, expected the {written:,} that were written: it was changed; give another "
                 "-o, or --overwrite to begin anew"
             )
+
+    @property
+    def begun(self) -> bool:
+        """Whether an earlier run left something to go on from."""
+        return self._length > 0
 
     def seconds(self) -> float:
         """Of all runs so far; `start` begins this one's."""

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from skywork_rb_plugin.commands.columns import Columns
 from skywork_rb_plugin.commands.score.source import Row
@@ -56,6 +57,8 @@ def fields_of(rows: Sequence[Mapping], origin: str, prompt: str | None, response
     keys = prompt_keys(
         columns, prompt, found, "say with --responses which columns are conversations with their answers"
     )
+    if "prompt" in columns.kinds and not columns.whole(found):
+        keys = {"doc_to_text": "prompt", **keys}  # a row without it has none, whatever its responses have in common
     listed = len(found) == 1 and columns.kinds[found[0]] not in ("text", "messages")
     choice = columns.field(found[0]) if listed else [columns.field(name) for name in found]
     known = None if prompt or columns.whole(found) else {name for row in rows for name, value in row.items() if value}
@@ -130,8 +133,18 @@ class Reader:
         try:
             choices = choices_of(row.doc, **self._fields.keys)
             conversations = [self._conversation(choice) for choice in choices]
+            for message in chain.from_iterable(conversations):
+                message["content"].encode()
+        except UnicodeEncodeError as error:
+            found = "found half a character (a lone surrogate), expected Unicode text"
+            raise self._error(row, found) from error
         except (ValueError, TypeError, AttributeError) as error:
-            raise self._error(row, " ".join(str(error).split())) from error
+            # of a task's YAML; here there is none
+            found = str(error).replace("`doc_to_choice`", f"column {', '.join(self._fields.columns)}")
+            raise self._error(row, " ".join(found.split())) from error
+        if len(choices) > 1 and not self._fields.several:
+            column = self._fields.columns[0]
+            raise self._error(row, f"found {len(choices)} responses in {column}, expected one, as in the first rows")
         if not choices:
             raise self._error(row, f"found no responses in {', '.join(self._fields.columns)}, expected some")
         if self._compares and len(choices) == 1:

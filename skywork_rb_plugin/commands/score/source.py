@@ -104,24 +104,29 @@ def _has_lines(path: Path) -> bool:
 
 def _json_lines(path: Path, start: int) -> Iterator[Row]:
     with path.open("rb") as file:
-        lines = (line for line in file if not line.isspace())
-        for number, line in enumerate(lines):
+        lines = ((place, line) for place, line in enumerate(file, start=1) if not line.isspace())
+        for number, (place, line) in enumerate(lines):
             if number < start:
                 continue
             text = line.decode("utf-8-sig" if number == 0 else "utf-8").strip()
             try:
                 doc = json.loads(text)
             except (ValueError, RecursionError) as error:
-                raise _NotReadable(f"{text[:80]!r}: {error}; expected a JSON object on a line") from error
+                reason = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else error
+                raise _NotReadable(f"line {place}, {text[:80]!r}: {reason}; expected a JSON object") from error
             if not isinstance(doc, dict) or not doc:
-                raise _NotReadable(f"{text[:80]!r}; expected a JSON object with columns on a line")
+                raise _NotReadable(f"line {place}, {text[:80]!r}; expected a JSON object with columns")
             yield Row(number, doc, text)
 
 
 def _csv_rows(path: Path, start: int) -> Iterator[Row]:
     csv.field_size_limit(2**31 - 1)
     with path.open(encoding="utf-8-sig", newline="") as file:
-        for number, doc in enumerate(csv.DictReader(file, strict=True)):
+        reader = csv.DictReader(file, strict=True)
+        names = reader.fieldnames or ()
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise _NotReadable(f"the column {twice[0]!r} twice; expected another name for each")
+        for number, doc in enumerate(reader):
             if None in doc or None in doc.values():
                 raise _NotReadable(f"{str(list(doc.values()))[:80]}; expected one field for each column")
             if number >= start:
