@@ -14,6 +14,7 @@ from test_docs import ROOT
 
 from skywork_rb_plugin.commands.compare.command import main
 from skywork_rb_plugin.errors import UserError
+from skywork_rb_plugin.report.published import standings
 
 KNOWN = "Skywork/Skywork-Reward-Llama-3.1-8B-v0.2"
 
@@ -78,7 +79,11 @@ def test_numbers_of_whole_runs(whole, capsys):
     assert any(
         line.startswith("Published of A, not measured here: RewardBench 93.13 (here ") for line in data["published"]
     )
-    assert any("would be number" in line for line in data["published"])
+    scores = [one.score for one in standings("rewardbench") if one.score is not None]
+    for label, run in zip("AB", results, strict=True):
+        score = 100 * run["results"]["rewardbench"]["acc,none"]
+        place = f"{label} with {score:.1f} would be number {sum(one > score for one in scores) + 1}, after "
+        assert any(place in line for line in data["published"])
 
 
 def test_a_newcomers_question(whole, capsys):
