@@ -75,6 +75,8 @@ def test_sentences_of_every_kind(runs, capsys):
     assert (
         f"doubtful: B (two) scores better than A (one), by 22.5 points (95 % interval {low:.1f} to {high:.1f})." in text
     )
+    cells = f"doubtful (acc) 57.5 80.0 +22.5 {low:.1f} to {high:.1f} {P['doubtful']:.2g} {adjusted['doubtful']:.2g} "
+    assert cells in text
     assert f"among 4 tests it may be: {both('doubtful', P['doubtful'])} This does not settle which is better." in text
     low, high = interval("even")
     even = f"A scores better by 7.5 points (95 % interval {-high:.1f} to {-low:.1f}), which may well be chance:"
