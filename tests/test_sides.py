@@ -6,6 +6,7 @@ import shutil
 import pytest
 from conftest import preference_task
 from reports import edit_samples, number, save_run
+from result_files import write_by_hand
 from scipy import stats
 
 from skywork_rb_plugin.commands.compare.command import main
@@ -124,3 +125,17 @@ def test_json_has_null_for_what_is_no_number(runs, tmp_path, capsys):
     main([str(folder), str(runs["more"]), "--json", "--rows", "1"])
     data = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     assert data["comparisons"][0]["rows"][0]["notes"]["A"]["margin"] is None
+
+
+def test_each_runs_own_answer_stands_under_its_name(tmp_path, report_page):
+    """Generated answers differ between runs: the page shows those of both."""
+    folders = [
+        write_by_hand(tmp_path, name, {"t": {"exact_match": [right]}}) for name, right in (("no", 0), ("yes", 1))
+    ]
+    request = {"gen_args_0": {"arg_0": "How many?", "arg_1": {"until": ["."]}}}
+    for folder in folders:
+        edit_samples(folder, lambda line, f=folder: line.update(arguments=request, filtered_resps=[f"answer {f.name}"]))
+    page = report_page(*folders)
+    assert page.texts == ["How many?", "answer no", "answer yes", ""]
+    only = " ".join(page.words.partition("Only yes is right")[2].split())
+    assert "response 1 of no answer no response 1 of yes answer yes" in only
