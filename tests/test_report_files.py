@@ -98,6 +98,13 @@ def test_texts_are_shown_as_texts(run_of_one_row, tmp_path, report_page, text):
     assert not {tag for tag, _ in Page(f"<div>{document}</div>").tags} - known
 
 
+def test_what_acts_or_has_no_shape_is_shown():
+    """By number; line ends, tabs and the joiners of emoji and scripts stay."""
+    assert shown("a\r\nb\tc\u200d\u200cd é") == "a\nb\tc\u200d\u200cd é"
+    for character in "\0\x1b\r\x85\xad\u200b\u200e\u200f\u2028\u202e\u2066\ufeff\ud800\uffff\U000e0041":
+        assert shown(f"a{character}b") == f"a⟨U+{ord(character):04X}⟩b"
+
+
 def skeleton(made):
     """The page's tags, without those that follow from the length of texts."""
     return [tag for tag, _ in made.tags if tag not in ("p", "g", "path", "use", "text", "defs", "clippath", "rect")]

@@ -1,11 +1,13 @@
 """Which of two runs is which, in `compare` and in the page: one pair of runs that are nowhere alike, in both orders."""
 
 import json
+import re
 import shutil
 
 import pytest
 from conftest import preference_task
-from reports import edit_samples, number, save_run
+from reports import edit_results, edit_samples, number, save_run
+from result_files import write_by_hand
 from scipy import stats
 
 from skywork_rb_plugin.commands.compare.command import main
@@ -124,3 +126,31 @@ def test_json_has_null_for_what_is_no_number(runs, tmp_path, capsys):
     main([str(folder), str(runs["more"]), "--json", "--rows", "1"])
     data = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     assert data["comparisons"][0]["rows"][0]["notes"]["A"]["margin"] is None
+
+
+def test_each_runs_own_answer_stands_under_its_name(tmp_path, report_page):
+    """Generated answers differ between runs: the page shows those of both."""
+    folders = [
+        write_by_hand(tmp_path, name, {"t": {"exact_match": [right]}}) for name, right in (("no", 0), ("yes", 1))
+    ]
+    request = {"gen_args_0": {"arg_0": "How many?", "arg_1": {"until": ["."]}}}
+    for folder in folders:
+        edit_samples(folder, lambda line, f=folder: line.update(arguments=request, filtered_resps=[f"answer {f.name}"]))
+    page = report_page(*folders)
+    assert page.texts == ["How many?", "answer no", "answer yes", ""]
+    only = " ".join(page.words.partition("Only yes is right")[2].split())
+    assert "response 1 of no answer no response 1 of yes answer yes" in only
+
+
+def test_a_model_has_one_colour(runs, tmp_path, report_page):
+    """In the paired figure it is that of the run's place on the page, also behind a run that can't be compared."""
+    bare = shutil.copytree(runs["less"], tmp_path / "bare")
+    for log in bare.rglob("samples_*"):
+        log.unlink()
+    edit_results(bare, lambda data: data.update(model_name="bare"))
+    page = report_page(bare, runs["less"], runs["more"])
+    ids = [attributes.get("id", "") for _, attributes in page.tags]
+    start = ids.index("paired-all-title")
+    end = next(place for place, (tag, _) in enumerate(page.tags) if tag == "figcaption" and place > start)
+    styles = " ".join(attributes.get("style", "") for _, attributes in page.tags[start:end])
+    assert set(re.findall(r"--hue-\d", styles)) == {"--hue-2"}

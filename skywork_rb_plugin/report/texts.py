@@ -1,14 +1,24 @@
 """Texts of other people's making, so that they can be shown: nothing invisible in them acts on what stands around."""
 
-import re
+import unicodedata
 
-# control characters but line feed and tab, halves of surrogate pairs, marks that turn the direction of writing, and what XML forbids
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+# control and format characters (such as those that turn the direction of writing), halves of surrogate pairs, separators of lines
+_ACTING = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+# line feed and tab; joiners, which emoji and some scripts need
+_HARMLESS = set("\n\t\u200c\u200d")
+# what XML forbids beside these
+_FORBIDDEN = set("\ufffe\uffff")
 
 
 def shown(text: str) -> str:
-    """The text with its invisible control characters as `⟨U+0000⟩`; line ends of Windows become plain ones."""
-    return _UNSEEN.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", text.replace("\r\n", "\n"))
+    """The text with its characters that act or have no shape as `⟨U+0000⟩`; line ends of Windows become plain ones."""
+    text = text.replace("\r\n", "\n")
+    return text.translate({ord(c): f"⟨U+{ord(c):04X}⟩" for c in set(text) if _acts(c)})
+
+
+def _acts(character: str) -> bool:
+    acting = unicodedata.category(character) in _ACTING and character not in _HARMLESS
+    return acting or character in _FORBIDDEN
 
 
 def in_a_line(text: str, limit: int = 0) -> str:

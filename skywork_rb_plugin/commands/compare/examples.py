@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.text import Text
 
 from skywork_rb_plugin.commands.compare.found import Differs, Pair
-from skywork_rb_plugin.commands.compare.visible import visible
 from skywork_rb_plugin.report.rows import Row
+from skywork_rb_plugin.report.texts import in_a_line, shown
 
 # lines shown of a text
 _LINES = 8
@@ -20,15 +20,15 @@ def show_rows(pair: Pair, console: Console) -> None:
         console.print()
         right = pair.labels[0] if row.first_is_right else pair.labels[1]
         title = f"Row {place} of {len(pair.rows)}: only {right} is right ({row.first.task}, row {row.first.doc_id})"
-        console.print(Text(visible(title), style="bold"))
+        console.print(Text(in_a_line(title), style="bold"))
         for label, mine, is_right in zip(
             pair.labels, (row.first, row.second), (row.first_is_right, not row.first_is_right), strict=True
         ):
-            console.print(Text(f"  {label}: {visible(_said(mine, is_right, row.line.filter))}"))
+            console.print(Text(f"  {label}: {in_a_line(_said(mine, is_right, row.line.filter))}"))
         for heading, text in _texts(row, pair.labels):
             console.print(Text(f"  {heading}", style="italic"))
-            shown, more = cut(text.rstrip(), console.width - 4)
-            for line in Text(shown).wrap(console, console.width - 4):
+            beginning, more = cut(text.rstrip(), console.width - 4)
+            for line in Text(beginning).wrap(console, console.width - 4):
                 console.print(Text("    ") + line)
             if more:
                 console.print(Text(f"    ... ({more:,} characters more)", style="italic"))
@@ -43,7 +43,7 @@ def cut(text: str, width: int) -> tuple[str, int]:
         kept = line[: room * width]
         left -= len(kept) + (kept == line)
         room -= max(1, math.ceil(len(kept) / width))
-        lines.append(visible(kept.removesuffix("\r").expandtabs(4)))
+        lines.append(shown(kept.removesuffix("\r").expandtabs(4)))
     return "\n".join(lines), max(left, 0)
 
 
@@ -51,8 +51,8 @@ def _said(row: Row, right: bool, chosen: str) -> str:
     """What a run made of a row, in a line."""
     told = {name: row.note[name] for name in ("margin", "verdicts", "prediction", "label") if name in row.note}
     told = told or {metric: value for (metric, other), value in row.values.items() if other == chosen}
-    shown = (f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in told.items())
-    return ", ".join(["right" if right else "wrong", *shown])
+    values = (f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in told.items())
+    return ", ".join(["right" if right else "wrong", *values])
 
 
 def _texts(row: Differs, labels: tuple[str, str]) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,6 @@ from rich.text import Text
 from skywork_rb_plugin.commands.compare.choice import short_name
 from skywork_rb_plugin.commands.compare.examples import show_rows
 from skywork_rb_plugin.commands.compare.found import Found, Pair
-from skywork_rb_plugin.commands.compare.visible import visible
 from skywork_rb_plugin.commands.compare.words import (
     ALPHA,
     beneath,
@@ -22,6 +21,7 @@ from skywork_rb_plugin.commands.compare.words import (
     published,
 )
 from skywork_rb_plugin.report.evidence import Difference
+from skywork_rb_plugin.report.texts import in_a_line, shown
 
 # the tables' columns; from so many on all is one table
 _NARROW, _WIDE = 80, 110
@@ -35,31 +35,35 @@ def show(found: Found) -> None:
     console = Console(file=sys.stdout, markup=False, highlight=False, emoji=False)
     console.width = max(console.width, _NARROW)
     for label, run in found.runs.items():
-        console.print(Text(f"{label}  {visible(run.name)}", style="bold"))
-        console.print(Text(f"   {visible(str(run.path))}"), soft_wrap=True)
+        console.print(Text(f"{label}  {in_a_line(run.name)}", style="bold"))
+        console.print(Text(f"   {shown(str(run.path))}"), soft_wrap=True)
     for pair in found.pairs:
         console.print()
         for title, differences in _benchmarks(pair):
             console.print(
-                Text(f"{visible(title)}: {pair.labels[0]} and {pair.labels[1]}, {_unit(differences)}", style="bold")
+                Text(f"{in_a_line(title)}: {pair.labels[0]} and {pair.labels[1]}, {_unit(differences)}", style="bold")
             )
             for table in _tables(differences, pair, console):
                 console.print(table)
                 console.print()
         for sentence in conclusions(pair, found.tests):
-            console.print(Text(visible(sentence), style="bold"))
+            console.print(Text(in_a_line(sentence), style="bold"))
         for sentence in beneath(pair):
-            console.print(Text(visible(sentence)))
+            console.print(Text(in_a_line(sentence)))
         if pair.comparison.left_out:
             names = pair.comparison.left_out
             more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-            console.print(Text(visible(f"Left out, since only one has them: {', '.join(names[:5])}{more}.")))
+            console.print(Text(in_a_line(f"Left out, since only one has them: {', '.join(names[:5])}{more}.")))
         if names := pair.comparison.regrouped:
-            console.print(Text(visible(f"Left out, since their members differ: {', '.join(names)}.")))
+            console.print(Text(in_a_line(f"Left out, since their members differ: {', '.join(names)}.")))
         show_rows(pair, console)
     console.print()
-    for sentence in [*missed(found), *estimates(found), *_differing(found), *published(found)]:
-        console.print(Text(visible(sentence)))
+    for sentence in [*missed(found), *estimates(found)]:
+        console.print(Text(in_a_line(sentence)))
+    for line in _differing(found):
+        console.print(Text(line))
+    for sentence in published(found):
+        console.print(Text(in_a_line(sentence)))
 
 
 def _differing(found: Found) -> Iterator[str]:
@@ -68,7 +72,7 @@ def _differing(found: Found) -> Iterator[str]:
         return
     yield f"What differs in how the runs were made ({' | '.join(found.runs)}):"
     for one in found.differing:
-        line = str(one)
+        line = in_a_line(str(one))
         yield f"  {line[:_SETTING]}{f'... ({len(line) - _SETTING} characters more)' if len(line) > _SETTING else ''}"
 
 
@@ -86,7 +90,7 @@ def _unit(differences: Sequence[Difference]) -> str:
     metrics = dict.fromkeys(one.first.metric for one in differences)
     unit = " in percent" if all(one.fraction for one in differences) else ""
     less = ", less is better" if not any(one.first.higher_is_better for one in differences) else ""
-    return f"{visible(', '.join(metrics))}{unit}{less}"
+    return f"{in_a_line(', '.join(metrics))}{unit}{less}"
 
 
 def _tables(differences: Sequence[Difference], pair: Pair, console: Console) -> Iterator[Table]:
@@ -109,11 +113,11 @@ def _table(head: Sequence[str], differences: Sequence[Difference], cells: Callab
     shallowest = min(one.first.depth for one in differences)
     several = len({(one.first.metric, one.first.filter) for one in differences}) > 1
     for one in differences:
-        name = " " * (one.first.depth - shallowest) + visible(short_name(one.first))
+        indent, name = " " * (one.first.depth - shallowest), short_name(one.first)
         if several:
-            name += visible(f" ({one.first.metric}{'' if one.first.filter == 'none' else ', ' + one.first.filter})")
+            name += f" ({one.first.metric}{'' if one.first.filter == 'none' else ', ' + one.first.filter})"
         sure = one.adjusted is not None and one.adjusted < ALPHA
-        table.add_row(Text(name), *map(Text, cells(one)), style="bold" if sure else "")
+        table.add_row(Text(indent + in_a_line(name)), *map(Text, cells(one)), style="bold" if sure else "")
     return table
 
 

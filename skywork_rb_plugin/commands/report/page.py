@@ -91,10 +91,16 @@ def _logged(run: Run) -> int:
 
 def _notes(runs: Sequence[Run]) -> Iterator[str]:
     """What is missing, and how to have it."""
-    without = [run.name for run in runs if not run.has_logs]
+    without = [run.name for run in runs if not _logged(run)]
     if without:
-        some = "the sample logs" if not any(map(_logged, runs)) else "some sample logs"
         yield (
-            f"Beside {listed(without)} {some} are missing: without them there are scores, but no margins, calibration, paired "
-            "comparison or rows to read. Run again with --log_samples."
+            f"Beside {listed(without)} the sample logs are missing: without them there are scores, but no margins, calibration, "
+            "paired comparison or rows to read. Run again with --log_samples."
         )
+    for run in runs:
+        missing = [task for task in run.tasks if not run.log(task).is_file()]
+        if run.name not in without and missing:
+            yield (
+                f"Of {run.name} the sample logs of {listed(missing, 3)} are missing: it is left out of paired comparison and "
+                "agreement, and margins, calibration and rows to read are of its other tasks. Run again with --log_samples."
+            )

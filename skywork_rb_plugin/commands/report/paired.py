@@ -1,6 +1,6 @@
 """The page's paired comparison and agreement."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from math import isfinite
 from pathlib import Path
@@ -70,8 +70,17 @@ def paired_part(comparisons: Sequence[Comparison], reasons: Sequence[str], runs:
             f"on this page, {tests} (Holm 1979): judge by it. Counts are of rows, right by both, by one or by neither."
         )
         words.append(f"Methods: {'; '.join(METHODS[method] for method in METHODS if method in methods)}.")
+        words += [sentence for one in comparisons for sentence in _left_out(one)]
     tables = [table for place, one in enumerate(comparisons) for table in _tables(one, place)]
     return Part("paired", "Paired comparison", words, tables, _figures(comparisons, styles))
+
+
+def _left_out(one: Comparison) -> Iterator[str]:
+    both = f"{one.second.name} and {one.first.name}"
+    if one.left_out:
+        yield f"Left out of {both}, since only one has them: {listed(one.left_out)}."
+    if one.regrouped:
+        yield f"Left out of {both}, since their members differ: {listed(one.regrouped)}."
 
 
 def _tables(one: Comparison, place: int) -> list[Table]:
