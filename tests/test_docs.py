@@ -8,8 +8,10 @@ from pathlib import Path
 import grimp
 from bad_inputs import AREAS
 from bad_inputs.case import HOST, LINE, SCORED
+from servers.faults import FAULTS, RIGHT
+from servers.faults import LINE as ONE_LINE
 
-from skywork_rb_plugin import HFReward
+from skywork_rb_plugin import APIReward, HFReward, VLLMReward
 from skywork_rb_plugin.heads.plugins import BUILT_IN, registered
 from skywork_rb_plugin.metrics.table import TABLE
 from skywork_rb_plugin.models.hf_dpo import HFDPO
@@ -106,15 +108,28 @@ def bad_inputs_table():
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
+def faults_table():
+    """What goes wrong with a server, when, and how a run ends then."""
+    rows = [("what", "when", "end", "the line says, or the log")]
+    for name, fault in FAULTS.items():
+        rows.append((name, fault.when, fault.end, f"`{fault.says}`" if fault.says else ""))
+    ends = Counter(fault.end for fault in FAULTS.values())
+    counts = f"{ends.total()} faults: {ends[RIGHT]} end in right scores, {ends[ONE_LINE]} in one line."
+    return f"{counts}\n\n{as_table(rows)}"
+
+
 # (page, name between the markers <!-- name --> and <!-- /name -->) -> what writes that part
 WRITTEN = {
+    ("docs/api.md", "options of api-reward"): lambda: options_table(APIReward),
     ("docs/architecture.md", "imports"): imports_picture,
     ("docs/benchmarks.md", "metrics"): metrics_table,
+    ("docs/engines.md", "options of vllm-reward"): lambda: options_table(VLLMReward),
     ("docs/models.md", "options"): options_table,
     ("docs/models.md", "options of hf-dpo"): dpo_options_table,
     ("docs/models.md", "families"): families_table,
     ("docs/models.md", "known models"): known_models_table,
     ("docs/reliability.md", "bad inputs"): bad_inputs_table,
+    ("docs/reliability.md", "faults of servers"): faults_table,
 }
 
 

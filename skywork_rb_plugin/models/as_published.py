@@ -1,10 +1,15 @@
 """How a run of a known model stands to what is known of it: lines for the log, on its settings and on its scores."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from skywork_rb_plugin.models.known_models import KnownModel, Settings
+from skywork_rb_plugin.conversations import Message
+from skywork_rb_plugin.errors import UserError
+from skywork_rb_plugin.heads import plugins
+from skywork_rb_plugin.host import coming_evaluation
+from skywork_rb_plugin.models.known_models import KnownModel, Settings, find
+from skywork_rb_plugin.rendering.renderer import Renderer
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
 
@@ -56,6 +61,41 @@ class KnownRun:
         """Log a full run's scores beside the published ones, as of `compare_scores`."""
         if line := compare_scores(self.model, self.used, benchmark, whole, sections):
             logger.info("%s", line)
+
+
+def known_run(
+    names: Iterable[str], revision: str | None, made: type, renderer: Renderer, probe: Sequence[Message], **used
+) -> KnownRun | None:
+    """What is known of a model that has just been loaded, once its settings were told; None where nothing is.
+
+    Args:
+        names: what it is called.
+        revision: as given.
+        made: its class, by which the run that is to come is found.
+        renderer: what makes text of its conversations.
+        probe: a conversation.
+        used: `head`, `dtype` and `attention` of `Used`.
+    """
+    if (found := find(names, revision)) is None:
+        return None
+    run = coming_evaluation(made)
+    try:
+        emptied = renderer.render([{"role": "system", "content": ""}, *probe])
+    except UserError:
+        emptied = None
+    known = KnownRun(
+        found,
+        Used(
+            heads=frozenset(one.family.name for one in plugins.registered()),
+            max_length=renderer.max_length,
+            plain=renderer.render(probe),
+            emptied=emptied,
+            system_prompt=None if run is None else str(run.get("system_instruction") or ""),
+            **used,
+        ),
+    )
+    known.say_settings()
+    return known
 
 
 def compare_settings(known: KnownModel, used: Used) -> Iterator[str]:

@@ -7,8 +7,6 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.resources import files
-from pathlib import Path
 
 import torch
 import transformers
@@ -28,14 +26,14 @@ from skywork_rb_plugin.models.options import (
     plain,
     shown,
 )
+from skywork_rb_plugin.models.reading import finding_config, place_of, tried
 from skywork_rb_plugin.models.reward_lm import RewardLM
-from skywork_rb_plugin.rendering.rendered import PROBES, Rendered
+from skywork_rb_plugin.rendering.rendered import PROBES
 from skywork_rb_plugin.rendering.renderer import Renderer
 from skywork_rb_plugin.scoring.attention import OURS, attention_for
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
 
-DEMO = "demo"
 # model arguments that choose among the files of one checkpoint
 _FILE_OPTIONS = ("subfolder", "gguf_file", "variant", "use_fast_tokenizer")
 
@@ -93,9 +91,7 @@ class HFBackend(RewardLM, HFLM):
         Raises:
             UserError: it can't, or the model would lose its soft-capping.
         """
-        if pretrained == DEMO:
-            pretrained = files("skywork_rb_plugin") / "demo" / "model"
-        pretrained = os.fspath(pretrained) if isinstance(pretrained, os.PathLike) else pretrained
+        pretrained = place_of(pretrained)
         self._name = pretrained if isinstance(pretrained, str) else type(pretrained).__name__
         options = {key: plain(value) for key, value in options.items()}
         self._files = {key: value for key, value in options.items() if key in _FILE_OPTIONS}
@@ -128,21 +124,8 @@ class HFBackend(RewardLM, HFLM):
         attention_for(self.model.config, self.model.config._attn_implementation)
 
     def _get_config(self, pretrained: str, **kwargs) -> None:
-        if pretrained.startswith(("/", ".", "~")) and not Path(pretrained).is_dir():
-            raise UserError(f"found no folder {pretrained}, expected the folder of a checkpoint or a hub name")
-        folder = Path(pretrained, kwargs.get("subfolder") or "")
-        try:
+        with finding_config(pretrained, kwargs.get("subfolder")):
             super()._get_config(pretrained, **kwargs)
-        except Exception as error:
-            line = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-            if Path(pretrained).is_dir():
-                raise UserError(
-                    f"found no usable {folder / 'config.json'}, expected a checkpoint there: {line}"
-                ) from error
-            raise UserError(
-                f"found no model {pretrained!r}, expected a folder or a hub name (gated ones need `hf auth login`; without "
-                f"internet give a folder): {line}"
-            ) from error
 
     def _create_tokenizer(self, *args, **kwargs) -> None:
         super()._create_tokenizer(*args, **kwargs)
@@ -172,23 +155,7 @@ class HFBackend(RewardLM, HFLM):
         """
         self.renderer = renderer
         renderer.vocabulary = getattr(self.model.get_input_embeddings(), "num_embeddings", None)
-        self._probe = Rendered(renderer, renderer.render_all(self.probes))
-        one, other, *_ = self._probe.texts
-        if one == other:
-            raise UserError(
-                f"the chat template of {self._name} gives two conversations that differ in their response the same text "
-                f"{one[:80]!r}, expected one that shows the response; check chat_template={chat_template} in --model_args"
-            )
-        if len({tuple(ids) for ids in self._probe.encode([0, 1])}) == 1:
-            raise UserError(
-                f"found max_length={renderer.max_length}, which cuts two different responses to the same tokens; expected more"
-            )
-        if date := renderer.template_date:
-            logger.warning(
-                "The chat template of %s puts today's date (%s) into every prompt, so scores depend on the day; fix it "
-                'with --model_args \'{"chat_template_args": {"date_string": "…"}}\' if the template takes one.',
-                self._name, date,
-            )  # fmt: skip
+        self._probe = tried(renderer, self.probes, chat_template)
 
     # ranks: HFLM sets them only with several GPUs, and to the index within one node
 

@@ -8,17 +8,15 @@ from typing import Literal
 import torch
 import transformers
 
-from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.heads import plugins
 from skywork_rb_plugin.heads.checkpoint import Checkpoint
 from skywork_rb_plugin.heads.family import Loaded
 from skywork_rb_plugin.heads.loader import FamilyLoader
 from skywork_rb_plugin.heads.pooling import PadRule, pad_id_for_pooling
-from skywork_rb_plugin.host import coming_evaluation
-from skywork_rb_plugin.models import known_models
-from skywork_rb_plugin.models.as_published import KnownRun, Used
+from skywork_rb_plugin.models.as_published import known_run
 from skywork_rb_plugin.models.hf_backend import HFBackend, modes_kept
 from skywork_rb_plugin.models.options import check_length, plain, positions_of
+from skywork_rb_plugin.models.reading import family_of, refuse_unused
 from skywork_rb_plugin.scoring.choice import Scoring, choose_scorer
 from skywork_rb_plugin.scoring.padded import PaddedScorer
 
@@ -88,7 +86,7 @@ class HFReward(HFBackend):
                 self.checkpoint = Checkpoint(
                     self._name, self.model.config, model=self.model, options=self._head_options
                 )
-                self.family = self._find()
+                self.family = family_of(self.checkpoint, self._wanted_head, self.compares)
             family = self.family.family
             renderer = family.renderer(
                 self.tokenizer,
@@ -103,7 +101,9 @@ class HFReward(HFBackend):
             )
             loaded = Loaded(self.checkpoint, self.model, self.tokenizer, pad_id)
             self._head = family.head(loaded)
-            self._say_what_is_unused()
+            refuse_unused(self.checkpoint, family.name)
+            if hasattr(self, "_loader"):
+                self._loader.say_unread()
             self._warn_of_padding(loaded)
             self.renderer.append = self._head.append
             self.padded = PaddedScorer(
@@ -116,7 +116,12 @@ class HFReward(HFBackend):
             )
         self.batch_sizes = self.padded.batch_sizes  # for the results file
         logger.info("Rewards of %s are read by the head %s.", self._name, self.head_name())
-        self._note_what_is_known()
+        if not (self.peft or self.delta):  # what an adapter makes of a model is another one
+            names = (self._name, getattr(self.model.config, "_name_or_path", None) or "")
+            self.known = known_run(
+                names, self.revision, type(self), self.renderer, self.probes[0], head=family.name,
+                dtype=str(self.model.dtype).removeprefix("torch."), attention=self.scorer.attention,
+            )  # fmt: skip
 
     def _get_config(self, pretrained: str, **kwargs) -> None:
         plugins.registered()  # families may bring configs of models that transformers does not know
@@ -136,7 +141,7 @@ class HFReward(HFBackend):
             self._name, self.config, self._name, adapter=adapter, options=self._head_options,
             files={**self._files, "revision": revision},
         )  # fmt: skip
-        self.family = self._find()
+        self.family = family_of(self.checkpoint, self._wanted_head, self.compares)
         self._loader = FamilyLoader(self.family.family, self.checkpoint)
         return self._loader
 
@@ -144,25 +149,6 @@ class HFReward(HFBackend):
     def steps(self) -> str | None:
         """How the scores of steps become one reward; None for a head that scores none."""
         return self._head.steps
-
-    def _find(self) -> plugins.Registered:
-        """The family that answers.
-
-        Raises:
-            UserError: there is none, or it is another kind of model.
-        """
-        found = plugins.find(self.checkpoint, self._wanted_head)
-        if found.family.compares != self.compares:
-            does, other = (
-                ("compares two responses", "hf-pairwise")
-                if found.family.compares
-                else ("scores one response", "hf-reward")
-            )
-            raise UserError(
-                f"found {self.checkpoint.name} ({self.checkpoint.architecture}), whose head {found.family.name} {does}, "
-                f"expected --model {other} for it"
-            )
-        return found
 
     def positions(self, ids: Sequence[int]) -> list[int]:
         """Where the head reads."""
@@ -180,47 +166,6 @@ class HFReward(HFBackend):
     def reward_info(self) -> dict[str, object]:
         """Likewise."""
         return {**super().reward_info(), "pad_rule": self._pad_rule}
-
-    def _say_what_is_unused(self) -> None:
-        """Weights that nothing took are told; options of another head are refused.
-
-        Raises:
-            UserError: names the option.
-        """
-        if unused := self.checkpoint.unused_options():
-            raise UserError(
-                f"found {', '.join(unused)} in --model_args, which the head {self.family.family.name} of {self._name} has no "
-                "use for; expected it left out"
-            )
-        if hasattr(self, "_loader"):
-            self._loader.say_unread()
-
-    def _note_what_is_known(self) -> None:
-        """Of a model as its authors published it: what an adapter makes of it is another one."""
-        names = (self._name, getattr(self.model.config, "_name_or_path", None) or "")
-        found = None if self.peft or self.delta else known_models.find(names, self.revision)
-        if found is not None:
-            run = coming_evaluation(type(self))
-            self.known = KnownRun(
-                found,
-                Used(
-                    head=self.family.family.name,
-                    heads=frozenset(one.family.name for one in plugins.registered()),
-                    max_length=self.renderer.max_length,
-                    dtype=str(self.model.dtype).removeprefix("torch."),
-                    attention=self.scorer.attention,
-                    plain=self._probe.texts[0],
-                    emptied=self._with_empty_system_turn(),
-                    system_prompt=None if run is None else str(run.get("system_instruction") or ""),
-                ),
-            )
-            self.known.say_settings()
-
-    def _with_empty_system_turn(self) -> str | None:
-        try:
-            return self.renderer.render([{"role": "system", "content": ""}, *self.probes[0]])
-        except UserError:
-            return None
 
     def _warn_of_padding(self, loaded: Loaded) -> None:
         """Say where the reference implementation would read, if it is another token."""

@@ -10,6 +10,7 @@ from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.models.hf_dpo import HFDPO
 from skywork_rb_plugin.models.hf_reward import HFReward
 from skywork_rb_plugin.models.reward_lm import RewardLM
+from skywork_rb_plugin.models.vllm_reward import VLLMReward
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -49,5 +50,6 @@ load.__doc__ = "\n\n".join(
         inspect.getdoc(load),
         f"Options of hf-reward. {inspect.getdoc(HFReward)}",
         f"Options of hf-dpo. {inspect.getdoc(HFDPO)}",
+        f"Options of vllm-reward. {inspect.getdoc(VLLMReward)}",
     ]
 )

@@ -45,18 +45,7 @@ def check_values(options: Mapping) -> None:
     loaded = isinstance(pretrained, torch.nn.Module)
     if loaded and "tokenizer" not in given and not getattr(pretrained, "name_or_path", None):
         raise UserError("found a loaded model that has no name to load a tokenizer by, expected tokenizer=… beside it")
-    if not isinstance(given.get("chat_template", ""), str):
-        raise UserError(
-            f"found chat_template={given['chat_template']!r}, expected a Jinja file or the name of a template"
-        )
-    if not isinstance(given.get("chat_template_args") or {}, Mapping):
-        raise UserError(
-            f"found chat_template_args={given['chat_template_args']!r}, expected names and values, as in --model_args "
-            '\'{"chat_template_args": {"date_string": "26 Jul 2024"}}\''
-        )
-    for name in ("max_length", "max_position_embeddings"):
-        if not _is_count(length := given.get(name, 1)):
-            raise UserError(f"found {name}={length!r}, expected a whole number of tokens above 0")
+    check_rendering(given)
     check_batch_size(given.get("batch_size", 1), given.get("max_batch_size", 1))
     dtype = given.get("dtype", "auto")
     if isinstance(dtype, str) and dtype != "auto" and not isinstance(getattr(torch, dtype, None), torch.dtype):
@@ -68,7 +57,7 @@ def check_values(options: Mapping) -> None:
         raise UserError(f"found steps={steps}, expected one of {', '.join(REDUCTIONS)}")
     if scoring not in ("auto", "tree", "padded"):
         raise UserError(f"found scoring={scoring}, expected auto, tree or padded")
-    if (budget := options.get("tokens_per_pack", "auto")) != "auto" and not _is_count(budget):
+    if (budget := options.get("tokens_per_pack", "auto")) != "auto" and not is_count(budget):
         raise UserError(f"found tokens_per_pack={budget}, expected a whole number above 0, or auto")
     if type(compiled) is not bool:
         raise UserError(f"found compile={compiled}, expected True or False")
@@ -79,6 +68,26 @@ def check_values(options: Mapping) -> None:
     if given.get("autogptq") or given.get("gptqmodel"):
         raise UserError("found autogptq or gptqmodel, which load only language models; expected load_in_4bit or 8bit")
     device_for(given.get("device"))
+
+
+def check_rendering(given: Mapping) -> None:
+    """Refuse what can't be meant of the options that decide what a model is given; None stands for no option.
+
+    Raises:
+        UserError: says what was found and what was expected.
+    """
+    if not isinstance(given.get("chat_template", ""), str):
+        raise UserError(
+            f"found chat_template={given['chat_template']!r}, expected a Jinja file or the name of a template"
+        )
+    if not isinstance(given.get("chat_template_args") or {}, Mapping):
+        raise UserError(
+            f"found chat_template_args={given['chat_template_args']!r}, expected names and values, as in --model_args "
+            '\'{"chat_template_args": {"date_string": "26 Jul 2024"}}\''
+        )
+    for name in ("max_length", "max_position_embeddings"):
+        if not is_count(length := given.get(name, 1)):
+            raise UserError(f"found {name}={length!r}, expected a whole number of tokens above 0")
 
 
 def check_length(wanted: int | None, own: int, model: str, config: transformers.PretrainedConfig | None = None) -> None:
@@ -154,11 +163,12 @@ def check_batch_size(size: object, most: object) -> None:
         raise UserError(
             f"found --batch_size {size}, expected a whole number above 0, auto, or auto:N to look for the size N times"
         )
-    if not _is_count(most):
+    if not is_count(most):
         raise UserError(f"found --max_batch_size {most}, expected a whole number above 0")
 
 
-def _is_count(value: object) -> bool:
+def is_count(value: object) -> bool:
+    """Whether it is a whole number above 0."""
     return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value > 0
 
 

@@ -47,11 +47,7 @@ def choose_scorer(
     """
     sequences = probe.encode(range(len(probe.texts)))
     expected = _rewards(padded, sequences)
-    if max(expected) - min(expected) <= 1e-6 * max(map(abs, expected)):  # NaN is no reason to warn of this
-        logger.warning(
-            "%d different short conversations all have the reward %g: is the head trained? If all have it, every pair ties.",
-            len(expected), expected[0],
-        )  # fmt: skip
+    warn_of_equal(expected)
     if getattr(getattr(padded.model.config, "quantization_config", None), "load_in_8bit", False):
         logger.warning(
             "LLM.int8 chooses what it computes in 16 bits by all tokens of a forward pass: in 8 bits a score depends a "
@@ -90,6 +86,15 @@ def choose_scorer(
     level = logging.WARNING if compiled else logging.INFO
     logger.log(level, "Scoring in padded batches of %s%s: %s.", padded.batch_size, ", not compiled" * compiled, line)
     return padded
+
+
+def warn_of_equal(rewards: Sequence[float]) -> None:
+    """Of the rewards of different conversations: say so where all are the same."""
+    if max(rewards) - min(rewards) <= 1e-6 * max(map(abs, rewards)):  # NaN is no reason to warn of this
+        logger.warning(
+            "%d different short conversations all have the reward %g: is the head trained? If all have it, every pair ties.",
+            len(rewards), rewards[0],
+        )  # fmt: skip
 
 
 def _rewards(padded: PaddedScorer, sequences: list[Sequence[int]]) -> list[float]:

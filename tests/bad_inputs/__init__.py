@@ -11,6 +11,7 @@ from bad_inputs import (
     rows,
     runs,
     scored_files,
+    servers,
     task_keys,
     yaml_files,
 )
@@ -18,6 +19,6 @@ from bad_inputs import (
 AREAS = (
     task_keys.AREA, yaml_files.AREA, rows.AREA, files.AREA, files.FOLDERS, groups.METRICS, groups.FILTERS, groups.AREA,
     runs.JUDGES, runs.FLAGS,
-    models.AREA, policies.AREA, checkpoints.AREA, models.TEMPLATES, models.CONVERSATIONS, models.CALLS, caches.AREA, commands.AREA,
-    scored_files.AREA,
+    models.AREA, policies.AREA, servers.AREA, checkpoints.AREA, models.TEMPLATES, models.CONVERSATIONS, models.CALLS,
+    caches.AREA, commands.AREA, scored_files.AREA,
 )  # fmt: skip

@@ -100,7 +100,7 @@ class QwenProcess(StepLayers):
         return _head(
             "two layers and a softmax at each <extra_0>",
             lambda ids: ends(ids, step_end),
-            lambda hidden: outer(inner(hidden).relu()).softmax(-1)[:, 1:],
+            lambda hidden: second(outer(inner(hidden).relu())),
             **steps_of(loaded.checkpoint, "product"),
         )
 
@@ -129,7 +129,7 @@ class TokenClassifier(StepLayers):
         """The layer `score`."""
         [layer] = self.of(loaded)
         return _head(
-            "a softmax of two labels after each step", marked, lambda hidden: layer(hidden).softmax(-1)[:, 1:],
+            "a softmax of two labels after each step", marked, lambda hidden: second(layer(hidden)),
             **steps_of(loaded.checkpoint, "last"),
         )  # fmt: skip
 
@@ -162,6 +162,11 @@ class SkyworkProcess(StepLayers):
             "sigmoid of v_head at each line's end", marked, lambda hidden: layer(hidden).sigmoid(), dtype=torch.float32,
             **steps_of(loaded.checkpoint, "last"),
         )  # fmt: skip
+
+
+def second(logits: torch.Tensor) -> torch.Tensor:
+    """The probability of the second of two labels, (reads, 1), from their logits (reads, 2)."""
+    return logits.softmax(-1)[:, 1:]
 
 
 def _head(what: str, positions, values, steps: str, **rest) -> Head:

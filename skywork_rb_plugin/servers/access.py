@@ -1,0 +1,97 @@
+"""Where a server is and how it may be asked: checked options, and a key that nothing shows."""
+
+import os
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from skywork_rb_plugin.errors import UserError
+
+# environment variables that a key is taken from, the first that is set
+KEYS = ("REWARD_API_KEY", "OPENAI_API_KEY")
+# ends of addresses as they are copied from other tools
+_ENDS = ("/v1/models", "/v1", "/classify", "/pooling", "/get_reward")
+_SHOWN = 300
+
+
+class ServerError(UserError):
+    """The server can't be used, or can't any more; scores that it gave before hold."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """A server, and how it is asked.
+
+    Attributes:
+        root: its address without a path of an API, such as `http://localhost:8000`.
+        timeout: seconds for an answer.
+        connect_timeout: seconds for a connection.
+        max_retries: how often a request is sent again.
+        num_concurrent: how many requests may be under way.
+        certificates: whether certificates are checked, or the file of the authority that they are checked by.
+    """
+
+    root: str
+    timeout: float = 300
+    connect_timeout: float = 10
+    max_retries: int = 5
+    num_concurrent: int = 8
+    certificates: bool | str = True
+    _key: tuple[str, str] | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, base_url: str, **how) -> "Access":
+        """The server at an address, with the key that the environment holds.
+
+        Raises:
+            UserError: the address is none.
+        """
+        keys = [(name, os.environ[name]) for name in KEYS if os.environ.get(name)]
+        return cls(root_of(base_url), _key=keys[0] if keys else None, **how)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What each request carries."""
+        if self._key is None:
+            return {}
+        key = self._key[1]
+        return {"Authorization": key if key.startswith(("Basic ", "Bearer ")) else f"Bearer {key}"}
+
+    def key_in_words(self) -> str:
+        """Where the key came from."""
+        return "none was found there" if self._key is None else f"the one in {self._key[0]} was sent"
+
+    def quoted(self, text: object) -> str:
+        """What a server said, as part of a line: one line of limited length, without the key."""
+        line = " ".join(str(text).split())
+        for secret in (self._key[1], self._key[1].partition(" ")[2]) if self._key else ():
+            line = line.replace(secret, "…") if secret else line
+        return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"
+
+
+def root_of(base_url: object) -> str:
+    """The address of a server, without the path of an API at its end.
+
+    Raises:
+        UserError: it is no address, or holds a key, which the harness would write into the results file.
+    """
+    expected = "expected the address of a reward server, such as base_url=http://localhost:8000"
+    if not isinstance(base_url, str) or not base_url:
+        raise UserError(
+            f"found {'no base_url=…' if not base_url else f'base_url={base_url!r}'} in --model_args, {expected}"
+        )
+    try:
+        url = urlsplit(base_url)
+        found = (url.scheme, url.hostname, url.port)
+    except ValueError as error:
+        raise UserError(f"found a base_url that is no address ({error}), {expected}") from error
+    if url.username or url.password or url.query or url.fragment or "@" in base_url:
+        raise UserError(
+            "found a user name, a password, a query or a fragment in base_url=… (it is not shown, since it may be a key; the "
+            f"harness writes --model_args into its log and the results file); expected the key in {KEYS[0]} in the environment"
+        )
+    if found[0] not in ("http", "https") or not found[1]:
+        raise UserError(f"found base_url={base_url}, {expected}")
+    root = base_url.rstrip("/")
+    for end in _ENDS:
+        root = root.removesuffix(end)
+    return root.rstrip("/")
