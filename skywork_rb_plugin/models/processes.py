@@ -97,7 +97,7 @@ class Peers:
             self._tell(str(error))
             raise
         except BaseException as error:
-            why = str(error) if isinstance(error, UserError) else f"{type(error).__name__} {error}"
+            why = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}".rstrip(": ")
             self._tell(f"process {self.rank + 1} of {self.size} has ended: {' '.join(why.split())}")
             raise
         self._tell("")
@@ -125,7 +125,7 @@ def _noticing() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise EndedElsewhere(f"another process has ended, see its own output ({str(error).split('. ')[0]})") from error
+        raise EndedElsewhere("another process has ended: its own output says why") from error
 
 
 @functools.cache

@@ -241,11 +241,10 @@ class RewardLM(LM):
         left = cached if self._database is not None else "are lost: --use_cache keeps them"
         conversations = (conversation_of(*one.args) for one in asked)
         with score_cache.in_use(self._database):
-            tasks = refuse_unrankable(asked, score_cache.ranked_tasks(self._database))
-            score_cache.remember_ranked(self._database, tasks)
-            self._run(
-                conversations, keep, self._last_line.counts, left, peers=peers, hidden=disable_tqdm or self.rank != 0
-            )
+            known = score_cache.ranked_tasks(self._database)
+            score_cache.remember_ranked(self._database, refuse_unrankable(asked, known))
+            hidden = disable_tqdm or self.rank != 0
+            self._run(conversations, keep, self._last_line.counts, left, peers=peers, hidden=hidden)
         return [answers[place] for place in places]
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False):
