@@ -106,7 +106,7 @@ def test_every_conversation_is_in_one_share_and_shares_cost_the_same():
 
 def test_a_prompt_that_is_computed_once_counts_once():
     """A hundred short answers to one long prompt are about as much as one conversation of its length."""
-    texts = [f"{'p' * 1000} {i:03}" for i in range(100)] + ["q" * 1000, "r" * 1000]
+    texts = [f"{'p' * 1000} {i:03}" for i in range(100)] + ["q" * 1200, "r" * 1200]
     shares = [part(texts, rank, 3, once=True) for rank in range(3)]
     assert [len(share) for share in shares] == [100, 1, 1]
     assert len(part(texts, 0, 3, once=False)) == 34
