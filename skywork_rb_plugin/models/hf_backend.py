@@ -31,6 +31,7 @@ from skywork_rb_plugin.models.reward_lm import RewardLM
 from skywork_rb_plugin.rendering.rendered import PROBES
 from skywork_rb_plugin.rendering.renderer import Renderer
 from skywork_rb_plugin.scoring.attention import OURS, attention_for
+from skywork_rb_plugin.scoring.progress import Counts
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
 
@@ -105,8 +106,8 @@ class HFBackend(RewardLM, HFLM):
         if options.get("tokenizer") is not None and not isinstance(options["tokenizer"], str):
             options["tokenizer"] = copy.deepcopy(options["tokenizer"])  # the host gives it a pad token
         try:
-            if device == "cpu" and self.processes({**options, "pretrained": pretrained}) > 1:
-                processes.join_on_cpu()
+            if self.processes({**options, "pretrained": pretrained}) > 1:
+                processes.meet(device == "cpu")
             super().__init__(pretrained, device=device, **options)
         except UserError:
             raise
@@ -117,9 +118,10 @@ class HFBackend(RewardLM, HFLM):
                 f"could not load {self._name} with {shown(options) or 'no options'} on {device}: {type(error).__name__}: "
                 f"{' '.join(str(error).split())[:400]} (check {damaged or '--model_args'}; LMEVAL_LOG_LEVEL=DEBUG shows where)"
             ) from error
-        if self.world_size > 1:
+        if hasattr(self, "accelerator"):
+            self.peers = processes.meet(device == "cpu")
+        if self.peers:
             logger.info("Process %d of %d, on %s, scores its share.", self.rank + 1, self.world_size, self.device)
-            processes.leave_at_exit()
         # again for a model that came loaded, or whose attention transformers chose
         attention_for(self.model.config, self.model.config._attn_implementation)
 
@@ -162,12 +164,29 @@ class HFBackend(RewardLM, HFLM):
     @property
     def rank(self) -> int:
         """Index of this process among all nodes'."""
-        return self.accelerator.process_index if hasattr(self, "accelerator") else 0
+        return self.peers.rank if self.peers else 0
 
     @property
     def world_size(self) -> int:
         """Number of processes that share the requests."""
-        return self.accelerator.num_processes if hasattr(self, "accelerator") else 1
+        return self.peers.size if self.peers else 1
+
+    # where the host has the ranks come together; a GPU's own connections notice no death
+
+    def all_gather(self, tensor: torch.Tensor) -> torch.Tensor:
+        """All ranks' tensors one after another, on the CPU; numbers become a vector."""
+        return torch.cat([torch.atleast_1d(one) for one in self.peers.exchange(tensor.cpu())]) if self.peers else tensor
+
+    def gather_object(self, obj: object, dst: int = 0) -> list[object] | None:
+        """What all ranks bring, on rank `dst`."""
+        return self.peers.gather(obj, dst) if self.peers else [obj]
+
+    def barrier(self) -> None:
+        """Wait for all ranks and add up their counts: the one call that the host makes on every rank after scoring."""
+        if self.peers:
+            with self.peers.together():
+                pass
+            self.total_counts = Counts.total(self.peers.exchange(self._last_line.counts))
 
     # what it says of itself
 

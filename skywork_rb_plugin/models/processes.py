@@ -1,14 +1,29 @@
-"""The processes that `torchrun` or `accelerate launch` start, each with a model and a share of the documents."""
+"""The processes that `torchrun` or `accelerate launch` start, each with a model: how they meet, and hear of each other's end."""
 
 import atexit
+import functools
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
+from queue import SimpleQueue
+from threading import Thread
+from typing import TypeVar
 
 import accelerate
 import torch
+from torch import distributed
 
-# how long processes wait for each other, as in the host: one may have much more to score
+from skywork_rb_plugin.errors import UserError
+
+Thing = TypeVar("Thing")
+
+# until all are there: each has the tasks to look at before
+_MEETING = timedelta(minutes=30)
+# how long processes that have met wait for each other, as in the host: one may have much more to score
 _PATIENCE = timedelta(weeks=52)
+# bytes of the message that one has ended its share, or why it could not
+_WORDS = 2000
 
 
 def started() -> int:
@@ -16,16 +31,113 @@ def started() -> int:
     return int(os.environ["WORLD_SIZE"]) if {"WORLD_SIZE", "LOCAL_RANK"} <= os.environ.keys() else 1
 
 
-def join_on_cpu() -> None:
-    """Have accelerate join them on the CPU: it does so only when it is told, and the first to ask decides."""
-    accelerate.PartialState(cpu=True, timeout=_PATIENCE)
+class EndedElsewhere(UserError):
+    """Another process has ended, and so the run of all; says why where it is known."""
 
 
-def leave_at_exit() -> None:
-    """Leave the group before the interpreter's end, to which the host leaves it: there its threads may abort the process."""
+class Peers:
+    """All processes of a run, by connections of their own on the CPU: those of one that dies are closed, which all notice.
 
-    def leave() -> None:
-        if torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
+    Every process makes it, and calls what it has, in the same order.
 
-    atexit.register(leave)
+    Attributes:
+        rank: number of this process among all.
+        size: how many there are.
+    """
+
+    def __init__(self) -> None:
+        self.rank, self.size = distributed.get_rank(), distributed.get_world_size()
+        self._others = [rank for rank in range(self.size) if rank != self.rank]
+        self._group = distributed.new_group(backend="gloo", timeout=_PATIENCE)
+
+    def exchange(self, thing: Thing) -> list[Thing]:
+        """What all bring, in the order of their ranks.
+
+        Raises:
+            EndedElsewhere: one has died.
+        """
+        things: list = [None] * self.size
+        with _noticing():
+            distributed.all_gather_object(things, thing, group=self._group)
+        return things
+
+    def gather(self, thing: Thing, to: int) -> list[Thing] | None:
+        """The same on the rank `to`, None on others."""
+        things = [None] * self.size if self.rank == to else None
+        with _noticing():
+            distributed.gather_object(thing, things, dst=to, group=self._group)
+        return things
+
+    @contextmanager
+    def together(self) -> Iterator[Callable[[], None]]:
+        """A piece of work that each does at its own pace: left when all have done theirs, or when one of them fails.
+
+        Gives what is to be called now and then, to hear of that as it happens.
+
+        Raises:
+            EndedElsewhere: one has failed or died.
+        """
+        heard: SimpleQueue[tuple[int, str | None]] = SimpleQueue()
+        for peer in self._others:
+            Thread(target=lambda peer=peer: heard.put((peer, self._hear(peer))), daemon=True).start()
+        at_work = set(self._others)
+
+        def note(peer: int, failure: str | None) -> None:
+            at_work.remove(peer)
+            if failure is not None:
+                raise EndedElsewhere(failure)
+
+        def check() -> None:
+            while not heard.empty():
+                note(*heard.get())
+
+        try:
+            yield check
+        except EndedElsewhere as error:
+            self._tell(str(error))
+            raise
+        except BaseException as error:
+            why = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}".rstrip(": ")
+            self._tell(f"process {self.rank + 1} of {self.size} has ended: {' '.join(why.split())}")
+            raise
+        self._tell("")
+        while at_work:
+            note(*heard.get())
+
+    def _tell(self, failure: str) -> None:
+        words = failure.encode()[:_WORDS].ljust(_WORDS, b"\0")
+        for peer in self._others:
+            with suppress(RuntimeError):  # that it has died is heard
+                distributed.send(torch.frombuffer(bytearray(words), dtype=torch.uint8), dst=peer, group=self._group)
+
+    def _hear(self, peer: int) -> str | None:
+        """Wait for what one tells: None for well done."""
+        words = torch.empty(_WORDS, dtype=torch.uint8)
+        try:
+            distributed.recv(words, src=peer, group=self._group)
+        except RuntimeError:
+            return f"process {peer + 1} of {self.size} has died and could not say why: see its own output, and the system's log"
+        return bytes(words.tolist()).rstrip(b"\0").decode(errors="ignore") or None
+
+
+@contextmanager
+def _noticing() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise EndedElsewhere("another process has ended: its own output says why") from error
+
+
+@functools.cache
+def meet(on_cpu: bool) -> Peers | None:
+    """Have the processes find each other; None where there is one only.
+
+    accelerate joins them on the CPU only when it is told, and the first to ask decides.
+    """
+    accelerate.PartialState(cpu=on_cpu, timeout=_MEETING)
+    if not distributed.is_initialized() or distributed.get_world_size() == 1:
+        return None
+    peers = Peers()
+    # at the interpreter's end, to which the host leaves it, the group's threads may abort the process
+    atexit.register(lambda: distributed.is_initialized() and distributed.destroy_process_group())
+    return peers

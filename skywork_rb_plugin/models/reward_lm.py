@@ -14,7 +14,7 @@ from lm_eval.api.model import LM
 import skywork_rb_plugin
 from skywork_rb_plugin.conversations import Conversation, Message, whole_conversation
 from skywork_rb_plugin.errors import UserError
-from skywork_rb_plugin.host import Instance, coming_evaluation, simple_parse_args_string, whole_run
+from skywork_rb_plugin.host import Instance, coming_evaluation, evaluated_model, simple_parse_args_string, whole_run
 from skywork_rb_plugin.models import score_cache
 from skywork_rb_plugin.models.as_published import KnownRun
 from skywork_rb_plugin.models.cache_file import check_file
@@ -22,7 +22,9 @@ from skywork_rb_plugin.models.coming_run import check_cache, check_tasks
 from skywork_rb_plugin.models.distinct import Answers, score_distinct
 from skywork_rb_plugin.models.documents import Document, rewards_of
 from skywork_rb_plugin.models.last_line import LastLine
+from skywork_rb_plugin.models.processes import Peers
 from skywork_rb_plugin.models.requests import answer_is_missing, conversation_of, not_finite, refuse_unrankable
+from skywork_rb_plugin.models.shares import all_requests
 from skywork_rb_plugin.rendering.renderer import Renderer
 from skywork_rb_plugin.scoring.batches import Kept, Scorer
 from skywork_rb_plugin.scoring.progress import Counts
@@ -46,12 +48,14 @@ class RewardLM(LM):
     Attributes:
         known: of a known model, what is published of it; groups tell it their scores.
         steps: of a process reward model, how the scores of a response's steps become one reward, such as `last`; else None.
+        peers: the processes that share the requests, each with this model; None where there is one.
     """
 
     renderer: Renderer
     scorer: Scorer
     known: KnownRun | None = None
     steps: str | None = None
+    peers: Peers | None = None
     # whether a reward is of the response alone, so that it can be compared with a threshold
     of_one_response = True
     # it logs a run's last line itself; for other models our tasks do
@@ -61,7 +65,7 @@ class RewardLM(LM):
 
     def __init__(self, *args, **kwargs) -> None:
         self._database = None
-        self._total_counts = Counts()  # of the present run, on all ranks
+        self.total_counts = Counts()  # of the present run, in all processes
         self._last_line = LastLine()
         self._one_run = threading.Lock()
         super().__init__(*args, **kwargs)
@@ -214,7 +218,9 @@ class RewardLM(LM):
             UserError: a document has a single continuation, a reward is not finite, memory runs out, or the cache can't
                 be written.
         """
-        answers: list[tuple[float, bool]] = [(math.nan, False)] * len(requests)
+        peers = self.peers if evaluated_model() is self else None  # with a cache in between, ranks are asked at will
+        asked, places = all_requests(requests, peers)
+        answers: list[tuple[float, bool]] = [(math.nan, False)] * len(asked)
 
         def keep(rewards: Answers) -> None:
             """Note rewards and hand them to the host's cache; those that are no numbers end the run, after all others."""
@@ -223,23 +229,23 @@ class RewardLM(LM):
                 for i in indices:
                     answers[i] = (reward, False)
                     if math.isfinite(reward):
-                        self.cache_hook.add_partial("loglikelihood", requests[i].args, answers[i])
+                        self.cache_hook.add_partial("loglikelihood", asked[i].args, answers[i])
                     else:
-                        bad = bad or (requests[i], reward)
+                        bad = bad or (asked[i], reward)
             if bad:
                 request, reward = bad
-                where = f"task {request.task_name}, document {request.doc_id}, response {request.idx}"
-                error = not_finite(where, request.args[0], reward)
+                error = not_finite(request.where, request.args[0], reward)
                 raise UserError(f"{error}; finite scores survive only under --use_cache")
 
         cached = "are in the cache: the same command goes on from there"
         left = cached if self._database is not None else "are lost: --use_cache keeps them"
-        conversations = (conversation_of(*request.args) for request in requests)
+        conversations = (conversation_of(*one.args) for one in asked)
         with score_cache.in_use(self._database):
-            tasks = refuse_unrankable(requests, score_cache.ranked_tasks(self._database))
-            score_cache.remember_ranked(self._database, tasks)
-            self._run(conversations, keep, self._last_line.counts, left, hidden=disable_tqdm or self.rank != 0)
-        return answers
+            known = score_cache.ranked_tasks(self._database)
+            score_cache.remember_ranked(self._database, refuse_unrankable(asked, known))
+            hidden = disable_tqdm or self.rank != 0
+            self._run(conversations, keep, self._last_line.counts, left, peers=peers, hidden=hidden)
+        return [answers[place] for place in places]
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False):
         """Refused: a reward model has no likelihoods.
@@ -269,12 +275,6 @@ class RewardLM(LM):
     def apply_chat_template(self, chat_history: list[Message], add_generation_prompt: bool = True) -> Conversation:
         """The messages themselves: they are rendered when the response is known."""
         return Conversation(chat_history)
-
-    def barrier(self) -> None:
-        """Wait for all ranks and add up their counts: the one call that the host makes on every rank after scoring."""
-        super().barrier()
-        counts = self._last_line.counts.tensor()
-        self._total_counts = Counts.of(self.all_gather(counts.to(self.device)).reshape(-1, len(counts)).sum(0))
 
     def fingerprint(self) -> dict[str, str]:
         """Everything that decides a score, in words: a score cache belongs to one such fingerprint."""
@@ -308,7 +308,7 @@ class RewardLM(LM):
 
         It is the last that the host asks of a model in a run: what the run came to is logged here.
         """
-        counts = self._total_counts if self.world_size > 1 else self._last_line.counts
+        counts = self._last_line.counts if self.peers is None else self.total_counts
         self._last_line.say(counts, cached=self._database is not None)
         reward = {
             **self.reward_info(),

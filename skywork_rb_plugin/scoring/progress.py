@@ -2,11 +2,10 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, astuple, dataclass
 from operator import mul, sub
 
-import torch
 from tqdm import tqdm
 
 from skywork_rb_plugin.scoring.batches import Scored
@@ -54,14 +53,10 @@ class Counts:
             f"{self.tokens_forwarded:,} forwarded{padding}, {cut if self.conversations_truncated else 'none cut'}"
         )
 
-    def tensor(self) -> torch.Tensor:
-        """As numbers that ranks can add up."""
-        return torch.tensor(astuple(self))
-
     @classmethod
-    def of(cls, tensor: torch.Tensor) -> "Counts":
-        """The inverse of `tensor`."""
-        return cls(*tensor.tolist())
+    def total(cls, counts: Iterable["Counts"]) -> "Counts":
+        """Those of several processes, added up."""
+        return cls(*map(sum, zip(*map(astuple, counts), strict=True)))
 
     def report(self) -> dict[str, int]:
         """For the results file; `tokens_saved` are those asked for that need not be forwarded."""
