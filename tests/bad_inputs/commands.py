@@ -185,7 +185,7 @@ _SWEEPS = {
         "sweep --revisions 1 --tasks x --output_path text.txt", "--output_path: found text.txt, expected a folder"
     ),
     "sweep: flags that the host refuses": line(
-        f"{_REVISIONS} --limit 2 --samples {{}}x", "found flags of `run` that can't be used"
+        f"{_REVISIONS} --fewshot_as_multiturn true", "found flags of `run` that can't be used"
     ),
 }
 

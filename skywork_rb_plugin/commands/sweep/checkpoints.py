@@ -76,6 +76,8 @@ def read_checkpoints(file: str, model: object) -> list[Checkpoint]:
 def _checkpoint(line: str, place: str) -> Checkpoint:
     text = line if "=" in line.partition(",")[0] else f"pretrained={line}"
     try:
+        if line[0] == "{":
+            raise ValueError("JSON")
         given = key_val_to_dict(text)
     except ValueError as error:
         raise UserError(f"{place}: found {line!r:.80} ({error}), expected NAME or NAME,revision=…,key=value") from None
