@@ -1,17 +1,26 @@
-"""A small hub of datasets on this machine: what huggingface_hub's client asks of the real one, for HF_ENDPOINT."""
+"""A small hub on this machine, of datasets that take commits and of revisions of models: what huggingface_hub's client asks of the real one, for HF_ENDPOINT."""
 
 import base64
 import hashlib
 import json
+import re
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 COMMIT = "a" * 40
+_MODEL = re.compile(
+    r"/(?:api/models/)?(?P<repository>tests/[^/]+)(?:/(?:revision|tree|resolve)/(?P<revision>[^/]+)(?:/(?P<file>.+))?)?"
+)
+
+
+def commit_of(repository, revision):
+    """The commit of a model's revision."""
+    return hashlib.sha1(f"{repository}@{revision}".encode()).hexdigest()
 
 
 class Hub(BaseHTTPRequestHandler):
-    """Keeps every committed file in `server.files`, by repository and path."""
+    """Keeps every committed file in `server.files`, by repository and path; models are folders in `server.models`."""
 
     protocol_version = "HTTP/1.1"
 
@@ -31,6 +40,8 @@ class Hub(BaseHTTPRequestHandler):
     def do_GET(self):
         """Files, and lists of them."""
         path = self.path.partition("?")[0]
+        if found := _MODEL.fullmatch(path):
+            return self.answer_model(found["repository"], found["revision"] or "main", found["file"])
         if "/resolve/main/" in path:
             repository, _, name = path.removeprefix("/datasets/").partition("/resolve/main/")
             if (content := self.server.files.get(repository, {}).get(name)) is None:
@@ -44,6 +55,21 @@ class Hub(BaseHTTPRequestHandler):
             return self.answer([{"type": "file", "oid": "b", "size": n, "path": name} for name, n in sizes.items()])
         siblings = [{"rfilename": name} for name in files]
         return self.answer({"id": repository, "sha": COMMIT, "private": True, "siblings": siblings})
+
+    def answer_model(self, repository, revision, file):
+        """A file of a model's revision, by name or commit, or what there is to say of the revision."""
+        known = {commit_of(*key): folder for key, folder in self.server.models.items()} | self.server.models
+        folder = known.get((repository, revision)) or known.get(revision)
+        if folder is None:
+            return self.answer({"error": f"Invalid rev id: {revision}"}, 404, X_Error_Code="RevisionNotFound")
+        commit = revision if revision in known else commit_of(repository, revision)
+        if file is None:
+            files = [{"rfilename": one.name} for one in folder.iterdir()]
+            return self.answer({"id": repository, "sha": commit, "siblings": files, "tags": []})
+        if not (folder / file).is_file():
+            return self.answer({"error": "none"}, 404, X_Error_Code="EntryNotFound", X_Repo_Commit=commit)
+        content = (folder / file).read_bytes()
+        return self.answer(content, ETag=f'"{hashlib.sha1(content).hexdigest()}"', X_Repo_Commit=commit)
 
     do_HEAD = do_GET
 
@@ -69,10 +95,14 @@ class Hub(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def hub():
-    """A running hub: its address, and the files that it has been given."""
+def hub(models=()):
+    """A running hub: its address, and the files that it has been given.
+
+    Args:
+        models: folders by repository, which begins with `tests/`, and revision.
+    """
     with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
-        server.files = {}
+        server.files, server.models = {}, dict(models)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}", server.files
         server.shutdown()

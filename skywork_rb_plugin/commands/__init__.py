@@ -36,6 +36,10 @@ COMMANDS = {
         "skywork_rb_plugin.commands.score.command:main",
         "give rewards to a file of conversations, or of prompts with many responses",
     ),
+    "sweep": (
+        "skywork_rb_plugin.commands.sweep.command:main",
+        "run the same tasks for many checkpoints, or revisions of one, each in a process and a folder of its own",
+    ),
 }
 
 

@@ -34,6 +34,14 @@ class Run:
         return str(self.data.get("model_name") or self.data["config"].get("model") or self.path.parent.name)
 
     @property
+    def revision(self) -> str | None:
+        """The model's revision: of the loaded checkpoint, else as it was asked for; None where the file has none."""
+        config = self.data["config"]
+        given = config.get("model_args")
+        found = config.get("model_revision") or (given.get("revision") if isinstance(given, Mapping) else None)
+        return None if found is None else str(found)
+
+    @property
     def date(self) -> str:
         """When it was made, as in the names of its files."""
         return _DATED.search(self.path.name)[1]
@@ -126,14 +134,32 @@ def _read(file: Path) -> Mapping:
 
 
 def _names(runs: list[Run]) -> list[str]:
-    """The shortest names that tell the runs apart: the model's, then with what it was loaded with, then with the date."""
+    """The shortest names that tell the runs apart: the model's, then with its revision, then with the date."""
     models = [run.model.rstrip("/") for run in runs]
-    short = [model.rsplit("/", 1)[-1] for model in models]
+    short = _endings(models)
+    known = dict(zip(models, short, strict=True))
+    revisions: dict[str, set[str | None]] = {}
+    for model, run in zip(models, runs, strict=True):
+        revisions.setdefault(model, set()).add(run.revision)
+    revised = [
+        f"{known[model]}@{run.revision or 'main'}" if len(revisions[model]) > 1 else known[model]
+        for model, run in zip(models, runs, strict=True)
+    ]
     # to the minute, else to the second
     dated, timed = (
-        [f"{model} {run.date[:length]}" for model, run in zip(short, runs, strict=True)] for length in (16, 19)
+        [f"{name} {run.date[:length]}" for name, run in zip(revised, runs, strict=True)] for length in (16, 19)
     )
-    for names in (short, models, dated, timed):
+    for names in (short, revised, dated, timed):
         if len(set(names)) == len(runs):
             return names
-    return [f"{model} {run.date}" for model, run in zip(models, runs, strict=True)]
+    return [f"{name} {run.date}" for name, run in zip(revised, runs, strict=True)]
+
+
+def _endings(models: list[str]) -> list[str]:
+    """The last part of each name, or as many as tell different models apart: folders of checkpoints have long names."""
+    parts = [model.split("/") for model in models]
+    for depth in range(1, max(map(len, parts))):
+        names = ["/".join(part[-depth:]) for part in parts]
+        if len(set(names)) == len(set(models)):
+            return names
+    return models

@@ -157,4 +157,36 @@ _INFO = {
     "info: a word too many": host("info rewardbench", "unrecognized arguments: rewardbench"),
 }
 
-AREA = Area("our commands", {**_NEW_TASK, **_OVERLAP, **_INFO}, attempt)
+_SWEEP = "sweep --tasks preference_demo --output_path out"
+_REVISIONS = f"{_SWEEP} --model_args pretrained=o/a --revisions 1"
+_SWEEPS = {
+    "sweep of nothing": host(_SWEEP, "one of the arguments --revisions --checkpoints is required"),
+    "sweep: both kinds": host(f"{_REVISIONS} --checkpoints text.txt", "not allowed with argument --revisions"),
+    "sweep: an unknown flag": host(f"{_REVISIONS} --xyzzy", "unrecognized arguments: --xyzzy"),
+    "sweep: revisions of no model": line(f"{_SWEEP} --revisions 1", "found no pretrained= in --model_args"),
+    "sweep: a revision beside --revisions": line(
+        f"{_SWEEP} --model_args pretrained=o/a,revision=2 --revisions 1", "found revision=2 in --model_args"
+    ),
+    "sweep: a revision twice": line(f"{_REVISIONS} 2 1", "--revisions: found o/a@1 twice"),
+    "sweep: revisions that differ in capitals": line(f"{_REVISIONS},a,A", "found o/a@a and o/a@A, which would share"),
+    "sweep: no such file": line(f"{_SWEEP} --checkpoints absent.txt", "--checkpoints: can't read absent.txt"),
+    "sweep: an empty file": line(f"{_SWEEP} --checkpoints empty.jsonl", "found no checkpoint in empty.jsonl"),
+    "sweep: a file of rows": line(f"{_SWEEP} --checkpoints rows.jsonl", "rows.jsonl, line 1: found"),
+    "sweep: an argument in both places": line(
+        f"{_SWEEP} --checkpoints text.txt --model_args pretrained=o/a",
+        "found pretrained= in --model_args and in text.txt",
+    ),
+    "sweep: --only past the end": line(f"{_REVISIONS} --only 2", "found --only 2, expected a number from 1 to 1"),
+    "sweep: --config": line(f"{_REVISIONS} --config a.yaml", "found --config, which can't be used here"),
+    "sweep: --cache_requests": line(f"{_REVISIONS} --cache_requests true", "found --cache_requests"),
+    "sweep: no --tasks": line("sweep --revisions 1 --model_args pretrained=o/a --output_path out", "found no --tasks"),
+    "sweep: no --output_path": line("sweep --revisions 1 --tasks x", "--output_path: found none"),
+    "sweep: --output_path is a file": line(
+        "sweep --revisions 1 --tasks x --output_path text.txt", "--output_path: found text.txt, expected a folder"
+    ),
+    "sweep: flags that the host refuses": line(
+        f"{_REVISIONS} --fewshot_as_multiturn true", "found flags of `run` that can't be used"
+    ),
+}
+
+AREA = Area("our commands", {**_NEW_TASK, **_OVERLAP, **_INFO, **_SWEEPS}, attempt)
