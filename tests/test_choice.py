@@ -35,7 +35,7 @@ def test_models_without_trees_get_padded_batches(tmp_path, caplog):
 def all_before(monkeypatch):
     """An attention that heeds no tree: every token sees all before it."""
 
-    def key_blocks(self, layer, repeats, dtype):
+    def key_blocks(self, layer, repeats, dtype, device):
         mask = torch.full((self.size, self.size), -torch.inf, dtype=dtype).triu(1)
         return [KeyBlock(slice(self.size), slice(self.size), mask.repeat(repeats, 1))]
 

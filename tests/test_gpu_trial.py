@@ -115,7 +115,7 @@ def test_a_wrong_attention_is_a_failed_stage(ids, tmp_path, benchmarks, monkeypa
     from shapes import random_classifier, shape_config
     from trial import Stage, Trial
 
-    def key_blocks(self, layer, repeats, dtype):
+    def key_blocks(self, layer, repeats, dtype, device):
         mask = torch.full((self.size, self.size), -torch.inf, dtype=dtype).triu(1)
         return [KeyBlock(slice(self.size), slice(self.size), mask.repeat(repeats, 1))]
 

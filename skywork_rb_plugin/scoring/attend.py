@@ -68,7 +68,7 @@ def attend_by_blocks(
     attend = _soft_capped(softcap) if softcap is not None else scaled_dot_product_attention
     scaling = width**-0.5 if scaling is None else scaling
     attended = query.new_empty(tokens, heads, value.shape[-1])
-    for block in prefix_tree.key_blocks(module.layer_idx, heads // groups, query.dtype):
+    for block in prefix_tree.key_blocks(module.layer_idx, heads // groups, query.dtype, query.device):
         # the heads that share keys become one head with more queries: no key is copied for each of them
         queries = query[:, :, block.queries].reshape(1, groups, -1, width)
         some = attend(queries, key[:, :, block.keys], value[:, :, block.keys], attn_mask=block.mask, scale=scaling)

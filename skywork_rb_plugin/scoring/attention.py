@@ -1,6 +1,7 @@
 """Which attention a model runs with: within packs, and as it is loaded."""
 
 import functools
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from torch.nn.attention.flex_attention import flex_attention
 
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.scoring.attend import BY_BLOCKS, BY_FLEX, compiled_apart
+from skywork_rb_plugin.scoring.budget import devices_of
 from skywork_rb_plugin.scoring.masks import TreeMask, layer_windows
 
 _MASKS = {"sdpa": "dense", "eager": "dense", "flex_attention": "flex", BY_BLOCKS: "blocks"}
@@ -24,10 +26,12 @@ class TreeAttention:
     Attributes:
         implementation: its name for users: transformers', or ours.
         fixed_shapes: whether packs must be padded to few sizes, because something is compiled for each.
+        spread: whether the layers are on several devices.
     """
 
     implementation: str
     fixed_shapes: bool = False
+    spread: bool = False
 
     @property
     def registered(self) -> str:
@@ -37,7 +41,11 @@ class TreeAttention:
     @functools.cached_property
     def flex(self) -> Callable:
         """FlexAttention for the one model."""
-        return compiled_apart(flex_attention)
+        if not self.spread:
+            return compiled_apart(flex_attention)
+        # torch counts what it compiles for each device, and stops at 8
+        compiled = defaultdict(lambda: compiled_apart(flex_attention))
+        return lambda query, *args, **kwargs: compiled[query.device](query, *args, **kwargs)
 
     def arguments(self, mask: TreeMask, dtype: torch.dtype) -> dict:
         """What the decoder is called with to attend so."""
@@ -67,17 +75,14 @@ def tree_attentions(
     if requested and requested not in _MASKS:
         raise UserError(f"attn_implementation={requested} can't attend to prefix trees; {', '.join(_MASKS)} can")
     names = [requested or model.config._attn_implementation]
-    # a BlockMask can't follow the layers from one GPU to the next
-    one_device = len(set((getattr(model, "hf_device_map", None) or {}).values())) < 2
-    if not requested and device.type == "cuda" and one_device:
-        names.insert(0, "flex_attention")
-    elif not requested and device.type != "cuda":
-        names.insert(0, BY_BLOCKS)
+    if not requested:
+        names.insert(0, "flex_attention" if device.type == "cuda" else BY_BLOCKS)
     names = [name for name in dict.fromkeys(names) if name in _MASKS]
     if not names:
         raise UserError(f"found attention {model.config._attn_implementation}, expected one of {', '.join(_MASKS)}")
     fixed = {"flex": True, "dense": compiled, "blocks": False}
-    return [TreeAttention(name, fixed[_MASKS[name]]) for name in names]
+    spread = len(devices_of(model, device)) > 1
+    return [TreeAttention(name, fixed[_MASKS[name]], spread) for name in names]
 
 
 def attention_for(

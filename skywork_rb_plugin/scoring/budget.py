@@ -26,7 +26,7 @@ def automatic_budget(model: transformers.PreTrainedModel, implementation: str, d
     The same on all ranks that compute the model's layers together.
     """
     budget = _LARGEST["other"] if device.type == "cpu" else _LARGEST.get(implementation, _LARGEST["other"])
-    free = _SHARE * free_memory(device)
+    free = _SHARE * min(map(free_memory, devices_of(model, device)))
     while budget > _SMALLEST and activation_bytes(model, implementation, budget) > free:
         budget //= 2
     if ranks_within(model) > 1:
@@ -40,6 +40,11 @@ def automatic_budget(model: transformers.PreTrainedModel, implementation: str, d
 def ranks_within(model: torch.nn.Module) -> int:
     """How many processes compute each layer together (`tp_plan`)."""
     return getattr(model, "tp_size", None) or 1
+
+
+def devices_of(model: torch.nn.Module, device: torch.device) -> set[torch.device]:
+    """Where its layers run, `device` being that of its inputs; weights that are offloaded come there when they are needed."""
+    return {device} | {weight.device for weight in model.parameters() if weight.device.type not in ("meta", "cpu")}
 
 
 def free_memory(device: torch.device) -> int:

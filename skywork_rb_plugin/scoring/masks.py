@@ -4,6 +4,7 @@ Everywhere token q sees token k when `k <= q < subtree_ends[k]` and, in a layer 
 `depths[q] - depths[k] < window` (transformers, masking_utils.py, sliding_window_overlay, with depths for positions).
 """
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import NamedTuple
@@ -64,6 +65,20 @@ class KeyBlock(NamedTuple):
     mask: torch.Tensor
 
 
+class TreeBlockMask(BlockMask):
+    """A BlockMask that is made anew on the device of the layers it goes to.
+
+    What moves a layer's inputs to its device (accelerate's hooks) calls `to`, and BlockMask's own leaves behind what its
+    mask_mod reads.
+    """
+
+    made: Callable[[torch.device], BlockMask]
+
+    def to(self, device: torch.device | str | int) -> BlockMask:
+        """The mask of the same pack there."""
+        return self.made(torch.device(device))
+
+
 class TreeMask:
     """Visibility in one pack, for each kind of layer.
 
@@ -71,7 +86,7 @@ class TreeMask:
         pack: the pack.
         config: the model's config.
         size: tokens; the pack is padded to this with tokens that see only themselves.
-        device: where the model runs.
+        device: of the model's inputs; where its layers are on others, masks are made there too, once for each.
     """
 
     def __init__(self, pack: Pack, config: transformers.PretrainedConfig, size: int, device: torch.device) -> None:
@@ -82,6 +97,7 @@ class TreeMask:
         self.subtree_ends = torch.from_numpy(ends)
         self._there = {torch.device("cpu"): (self.subtree_ends, self.depths)}
         self._key_blocks: dict[tuple, list[KeyBlock]] = {}
+        self._block_masks: dict[tuple, TreeBlockMask] = {}
 
     def dense(self, dtype: torch.dtype) -> torch.Tensor | dict[str, torch.Tensor]:
         """Masks (1, 1, size, size): True where a token is seen or, of a float `dtype`, 0 there and its minimum elsewhere."""
@@ -97,21 +113,26 @@ class TreeMask:
 
     def flex(self) -> BlockMask | dict[str, BlockMask]:
         """BlockMasks for FlexAttention, made from what is known of each block; `size` must be a multiple of 128."""
-        return self._for_model(self._block_mask)
+        return self._for_model(lambda window: self._block_mask(window, self.device))
 
-    def key_blocks(self, layer: int, repeats: int = 1, dtype: torch.dtype = torch.float32) -> list[KeyBlock]:
-        """Blocks of 128 queries, `repeats` times each, with the keys that a layer's attention lets them see."""
+    def key_blocks(
+        self, layer: int, repeats: int = 1, dtype: torch.dtype = torch.float32, device: torch.device | None = None
+    ) -> list[KeyBlock]:
+        """Blocks of 128 queries, `repeats` times each, with the keys that a layer on a device lets them see."""
         window = self._windows[self._kinds[layer] if self._kinds else _EVERY_LAYER]
-        if (window, repeats, dtype) not in self._key_blocks:
-            self._key_blocks[window, repeats, dtype] = self._find_key_blocks(window, repeats, dtype)
-        return self._key_blocks[window, repeats, dtype]
+        wanted = window, repeats, dtype, device or self.device
+        if wanted not in self._key_blocks:
+            self._key_blocks[wanted] = self._find_key_blocks(*wanted)
+        return self._key_blocks[wanted]
 
     def _for_model(self, make: Callable[[int | None], object]):
         """One mask, or a dict of them for a model with several kinds of layers."""
         masks = {kind: make(window) for kind, window in self._windows.items()}
         return masks if self._kinds else masks[_EVERY_LAYER]
 
-    def _find_key_blocks(self, window: int | None, repeats: int, dtype: torch.dtype) -> list[KeyBlock]:
+    def _find_key_blocks(
+        self, window: int | None, repeats: int, dtype: torch.dtype, device: torch.device
+    ) -> list[KeyBlock]:
         tokens = torch.arange(self.size)
         sees = self._rule(window, tokens.device)
         blocks = []
@@ -123,20 +144,27 @@ class TreeMask:
             used = seen.any(0)
             mask = torch.zeros(len(queries), int(used.sum()), dtype=dtype).masked_fill(~seen[:, used], -torch.inf)
             keys = _in_a_row(candidates[used])
-            keys = keys if isinstance(keys, slice) else keys.to(self.device)
-            blocks.append(KeyBlock(slice(start, stop), keys, mask.repeat(repeats, 1).to(self.device)))
+            keys = keys if isinstance(keys, slice) else keys.to(device)
+            blocks.append(KeyBlock(slice(start, stop), keys, mask.repeat(repeats, 1).to(device)))
         return blocks
 
-    def _block_mask(self, window: int | None) -> BlockMask:
-        some, every = self._block_states(window)
-        lists = []
-        for blocks in (some & ~every, every):
-            # the indices of the blocks that count first, in order
-            lists += [blocks.sum(-1, dtype=torch.int32), (~blocks).to(torch.int8).argsort(dim=-1, stable=True).int()]
-        lists = [send(tensor[None, None], self.device) for tensor in lists]
-        return BlockMask.from_kv_blocks(
-            *lists, BLOCK_SIZE=BLOCK, mask_mod=self._rule(window, self.device), **_NO_BACKWARD
-        )
+    def _block_mask(self, window: int | None, device: torch.device) -> TreeBlockMask:
+        if (window, device) not in self._block_masks:
+            some, every = self._block_states(window)
+            lists = []
+            for blocks in (some & ~every, every):
+                # the indices of the blocks that count first, in order
+                lists += [
+                    blocks.sum(-1, dtype=torch.int32),
+                    (~blocks).to(torch.int8).argsort(dim=-1, stable=True).int(),
+                ]
+            lists = [send(tensor[None, None], device) for tensor in lists]
+            made = TreeBlockMask.from_kv_blocks(
+                *lists, BLOCK_SIZE=BLOCK, mask_mod=self._rule(window, device), **_NO_BACKWARD
+            )
+            made.made = functools.partial(self._block_mask, window)
+            self._block_masks[window, device] = made
+        return self._block_masks[window, device]
 
     def _block_states(self, window: int | None) -> tuple[torch.Tensor, torch.Tensor]:
         """Of each (query block, key block): may some pair see each other (never wrongly False), and does every pair."""
