@@ -12,7 +12,7 @@ from places import Places
 from trees import CPU, family_of, rows, scores
 
 from skywork_rb_plugin import HFReward
-from skywork_rb_plugin.scoring import attention, budget
+from skywork_rb_plugin.scoring import attention, budget, compiled_layers
 
 
 class Event:
@@ -78,6 +78,16 @@ def test_the_device_with_the_least_memory_decides(loaded, monkeypatch):
     free = {"cuda:0": 2**40, "cuda:1": 0}
     monkeypatch.setattr(budget, "free_memory", lambda device: free[str(device)])
     assert budget.automatic_budget(model, "flex_attention", torch.device("cuda:0")) == 512
+
+
+def test_layers_that_are_compiled_keep_their_devices(loaded, monkeypatch):
+    """What brings the inputs there is still called; one function is compiled for each device."""
+    model, tokenizer, expected = loaded
+    compiled = []
+    monkeypatch.setattr(compiled_layers, "compiled_apart", lambda function, dynamic: compiled.append(1) or function)
+    spread = HFReward(model, tokenizer=tokenizer, scoring="tree", compile=True, **{**CPU, "device": "cuda:0"})
+    assert scores(spread, rows(4)) == pytest.approx(expected, abs=1e-5)
+    assert len(compiled) == 2
 
 
 @pytest.mark.parametrize("scoring", ["tree", "padded"])

@@ -31,6 +31,7 @@ from skywork_rb_plugin.models.reward_lm import RewardLM
 from skywork_rb_plugin.rendering.rendered import PROBES
 from skywork_rb_plugin.rendering.renderer import Renderer
 from skywork_rb_plugin.scoring.attention import OURS, attention_for
+from skywork_rb_plugin.scoring.budget import ranks_within
 from skywork_rb_plugin.scoring.progress import Counts
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
@@ -218,7 +219,12 @@ class HFBackend(RewardLM, HFLM):
 
     def reward_info(self) -> dict[str, object]:
         """For the results file."""
-        return {"checkpoint": self._state(), "head": self.head_name(), "device": str(self.device)}
+        return {
+            "checkpoint": self._state(),
+            "head": self.head_name(),
+            "device": str(self.device),
+            "tensor_parallel_size": ranks_within(self.model),
+        }
 
     def _state(self) -> str:
         """The state of the model's own checkpoint, the hub's by its commit where that is known."""

@@ -1,5 +1,6 @@
 """Compiles a decoder layer by layer: one graph for all layers that are alike, in place only while a pack is computed."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -25,23 +26,32 @@ class CompiledLayers:
         layers = getattr(decoder, "layers", None)
         if not layers:
             raise UserError(f"found compile=True for {type(decoder).__name__}, which has no `layers`, expected False")
-        compiled = compiled_apart(_forward, dynamic)
-        self._forwards = {layer: partial(compiled, layer) for layer in layers[:-1]}
+        # torch counts what it compiles for each device, and stops at 8
+        compiled = defaultdict(lambda: compiled_apart(_forward, dynamic))
+        self._forwards = {layer: partial(compiled[_device(layer)], layer) for layer in layers[:-1]}
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
         """Have the decoder call the compiled layers."""
-        # a device map puts a forward of its own there
-        before = {layer: vars(layer).get("forward") for layer in self._forwards}
+        before = {layer: vars(layer).get(_place(layer)) for layer in self._forwards}
         for layer, forward in self._forwards.items():
-            layer.forward = forward
+            setattr(layer, _place(layer), forward)
         try:
             yield
         finally:
             for layer, forward in before.items():
-                del layer.forward
+                delattr(layer, _place(layer))
                 if forward is not None:
-                    layer.forward = forward
+                    setattr(layer, _place(layer), forward)
+
+
+def _place(layer: torch.nn.Module) -> str:
+    """Where its forward is: a device map's hooks have one of their own, which brings inputs and weights to the device."""
+    return "_old_forward" if hasattr(layer, "_hf_hook") else "forward"
+
+
+def _device(layer: torch.nn.Module) -> torch.device:
+    return next(layer.parameters()).device
 
 
 def _forward(layer: torch.nn.Module, *args, **kwargs):
