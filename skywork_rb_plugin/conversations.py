@@ -7,6 +7,7 @@ for language models that know only text, and the messages for reward models. A `
 import difflib
 import json
 import re
+import zlib
 from collections.abc import Mapping, Sequence
 
 Message = dict[str, str]
@@ -61,6 +62,26 @@ class Reward(float):
         self = super().__new__(cls, value)
         self.tokens, self.cut = tokens, cut
         return self
+
+    def __reduce__(self):
+        # a file that keeps it may be damaged, and every eight bytes are some float
+        state = float(self), self.tokens, self.cut
+        return kept_reward, (*state, _checksum(state))
+
+
+def kept_reward(value: float, tokens: int | None, cut: bool | None, checksum: int) -> Reward:
+    """The Reward that a pickle holds.
+
+    Raises:
+        ValueError: it is not what was written.
+    """
+    if checksum != _checksum((value, tokens, cut)):
+        raise ValueError("it is not what was written: its checksum is another")
+    return Reward(value, tokens, cut)
+
+
+def _checksum(state: tuple) -> int:
+    return zlib.crc32(repr(state).encode())
 
 
 def check_message(message: object) -> Message:

@@ -74,6 +74,28 @@ def zeroed(file):
     file.write_bytes(data[:8192] + bytes(16384) + data[24576:])
 
 
+def misled(file):
+    """The index leads from a key to another's answer."""
+    with sqlite3.connect(file) as connection:
+        one, other = connection.execute("SELECT key, rowid FROM unnamed ORDER BY rowid LIMIT 2 OFFSET 5").fetchall()
+    connection.close()
+    data = bytearray(file.read_bytes())
+    for (key, row), (_, wrong) in ((one, other), (other, one)):
+        # there the key is followed by the row's number, in the table by the answer
+        place = data.index(key.encode() + row.to_bytes(2, "big")) + len(key)
+        data[place : place + 2] = wrong.to_bytes(2, "big")
+    file.write_bytes(data)
+
+
+def other_score(file):
+    """A bit of a score is another, and no byte that SQLite looks at."""
+    data = bytearray(file.read_bytes())
+    # the float's opcode, and the tuple that ends in its checksum
+    place = data.index(b"kept_reward") + data[data.index(b"kept_reward") :].index(b"G")
+    data[place + 4] ^= 4
+    file.write_bytes(data)
+
+
 class Gone:
     """Of a class that will not be there."""
 
@@ -90,6 +112,10 @@ Gone.__module__ = "a_module_that_is_gone"
         (lambda file: file.write_bytes(file.read_bytes()[:50]), r"is damaged or no cache"),
         (zeroed, "is damaged"),
         (
+            lambda file: file.write_bytes(file.read_bytes().replace(b"CREATE TABLE", b"CR\xffATE TABLE")),
+            r"is damaged or no cache \(",
+        ),
+        (
             with_database("CREATE TABLE places (url TEXT)"),
             "is another program's: it has places, expected a table unnamed",
         ),
@@ -98,6 +124,11 @@ Gone.__module__ = "a_module_that_is_gone"
         (with_row(pickle.dumps((1.5, False))[:-4]), r"has an entry '\w+' that is no answer of a reward model \("),
         (with_row(b"\x80\x04ca_module_that_is_gone\nGone\n."), r"UnpicklingError: it names a_module_that_is_gone.Gone"),
         (with_row(b"cposix\nsystem\n(S'touch ran'\ntR."), r"UnpicklingError: it names posix.system"),
+        (misled, r"is damaged \(.*index.*\)"),
+        (
+            other_score,
+            r"has an entry '\w+' that is no answer of a reward model \(ValueError: it is not what was written",
+        ),
         (with_row(pickle.dumps("a text")), r"\(str 'a text'\)"),
         (with_row(pickle.dumps(())), r"\(tuple '\(\)'\)"),
         (with_row("text"), "text instead of a pickle"),

@@ -3,10 +3,11 @@
 import io
 import pickle
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from skywork_rb_plugin.conversations import Reward
+from skywork_rb_plugin.conversations import Reward, kept_reward
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.models.score_cache import OWN_KEYS, remedy
 
@@ -18,7 +19,7 @@ _found_fine: dict[str, tuple[int, int]] = {}
 
 
 def check_file(path: str, again: bool = True) -> None:
-    """Refuse a file that the host could not use, or should not: 100,000 answers are read in half a second.
+    """Refuse a file that the host could not use, or should not: 100,000 answers are read in 0.6 s.
 
     Args:
         path: of the file, which is made if it is not there.
@@ -45,7 +46,8 @@ def check_file(path: str, again: bool = True) -> None:
         raise UserError(
             f"can't write the cache {path} ({error}); {remedy(error)}, or give another --use_cache path"
         ) from error
-    except sqlite3.DatabaseError as error:
+    # SQLite's own message quotes what is damaged, which may be no UTF-8
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise UserError(f"the cache {path} is damaged or no cache ({error}); {keep_apart}") from error
 
 
@@ -56,7 +58,8 @@ def _state(path: str) -> tuple[int, int]:
 
 def _fault(connection: sqlite3.Connection) -> str | None:
     """What is wrong with a database, in words."""
-    [[state]] = connection.execute("PRAGMA quick_check(1)")
+    # the quick one does not see an index that leads from a key to another's answer
+    [[state]] = connection.execute("PRAGMA integrity_check(1)")
     if state != b"ok":
         return f"is damaged ({' '.join(state.decode(errors='replace').split())})"
     tables = [name.decode(errors="replace") for [name] in connection.execute("SELECT name FROM sqlite_master")]
@@ -89,12 +92,13 @@ def _no_answer(key: bytes, kind: bytes, value: bytes) -> str | None:
 class _Answers(pickle.Unpickler):
     """Makes rewards of a pickle and nothing else: a pickle can name any function to call."""
 
-    def find_class(self, module: str, name: str) -> type:
-        """The class of a reward.
+    def find_class(self, module: str, name: str) -> Callable[..., Reward]:
+        """What makes a reward: the class alone where a release without checksums wrote it.
 
         Raises:
             UnpicklingError: another name is asked for.
         """
-        if (module, name) != (Reward.__module__, Reward.__qualname__):
-            raise pickle.UnpicklingError(f"it names {module}.{name}")
-        return Reward
+        for known in (kept_reward, Reward):
+            if (module, name) == (known.__module__, known.__qualname__):
+                return known
+        raise pickle.UnpicklingError(f"it names {module}.{name}")

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 
+from skywork_rb_plugin.conversations import Reward
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.rendering.prompted import Prompted
 
@@ -98,7 +99,7 @@ class PolicyScores:
     def update(self, scores: Mapping[Prompted, float]) -> None:
         """Keep scores."""
         # of an answer's shape, by which the file is known
-        self._database.update({self._key(text): (score, False) for text, score in scores.items()})
+        self._database.update({self._key(text): (Reward(score), False) for text, score in scores.items()})
 
     def _key(self, text: Prompted) -> str:
         return f"{_POLICY}:{text_hash(text)}"

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 import threading
 import weakref
 from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from vllm.inputs.engine import tokens_input
 from vllm.platforms import current_platform
 
 from skywork_rb_plugin.errors import UserError
+from skywork_rb_plugin.scoring import orphans
 from skywork_rb_plugin.scoring.engine import Pooled
 
 # prompts that each replica has at once: enough that none waits for us, few enough that a killed run loses little
@@ -39,6 +41,7 @@ class VLLMEngine:
 
     def __init__(self, task: str, options: Mapping[str, object]) -> None:
         self._params = PoolingParams(task=task, use_activation=False)
+        os.environ[orphans.PARENT] = str(os.getpid())
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="vllm", daemon=True).start()
         try:
