@@ -82,7 +82,6 @@ def score_distinct(
         try:
             for scored in stream:
                 look_for_failures()
-                progress.update(scored)
                 counts.add(scored, [len(same[own[i]]) for i in scored.conversations])
                 if scored.scores:
                     fresh = dict(zip(scored.conversations, scored.scores, strict=True))
@@ -92,6 +91,7 @@ def score_distinct(
                     if kept is not None:
                         kept.update({own[i]: score for i, score in fresh.items() if math.isfinite(score)})
                     tell(fresh)
+                progress.update(scored)  # what the bar has counted is kept
         except KeyboardInterrupt:
             progress.say_interrupted(left)
             raise
