@@ -1,6 +1,7 @@
 """Checkpoints of which vLLM would compute something else than transformers: refused before it starts."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import torch
@@ -12,6 +13,8 @@ from skywork_rb_plugin.heads.checkpoint import Checkpoint
 from skywork_rb_plugin.heads.family import Family
 from skywork_rb_plugin.models.options import ropes_of
 
+# of these vLLM makes one itself, of a language model's class
+_CLASSIFIER = re.compile(r"For(Sequence|Token)Classification$")
 _WHOLE = "model.safetensors"
 # vLLM takes all files that end so, of the first kind that there is
 _KINDS = (".safetensors", ".bin")
@@ -64,6 +67,22 @@ def check_tensors(family: Family, checkpoint: Checkpoint, model: torch.nn.Module
 
     if unread := checkpoint.unread([name for name in checkpoint.beside_layers if not taken(name)]):
         raise _refusal(checkpoint, _list(unread), f"which the head {family.name} does not read and vLLM would load")
+
+
+def check_class(checkpoint: Checkpoint, architectures: Collection[str], known: Collection[str]) -> None:
+    """Refuse a class that vLLM does not have: the decoder alone, which it would take then, loads no such checkpoint.
+
+    Args:
+        checkpoint: the checkpoint.
+        architectures: the classes as which vLLM gets it.
+        known: those that vLLM has.
+
+    Raises:
+        UserError: names the classes.
+    """
+    wanted = {twin for name in architectures for twin in (name, _CLASSIFIER.sub("ForCausalLM", name))}
+    if wanted.isdisjoint(known):
+        raise _refusal(checkpoint, f"the class {', '.join(architectures)}", "which vLLM does not have")
 
 
 def check_positions(checkpoint: Checkpoint, length: int) -> None:

@@ -15,7 +15,7 @@ from skywork_rb_plugin.heads.checkpoint import Checkpoint
 from skywork_rb_plugin.heads.pooling import PadRule
 from skywork_rb_plugin.models import checkpoints
 from skywork_rb_plugin.models.as_published import known_run
-from skywork_rb_plugin.models.engine_checks import check_checkpoint, check_positions
+from skywork_rb_plugin.models.engine_checks import check_checkpoint, check_class, check_positions
 from skywork_rb_plugin.models.engine_heads import engine_head
 from skywork_rb_plugin.models.family_reward import FamilyReward
 from skywork_rb_plugin.models.options import check_length, check_values, own_length, plain, shown
@@ -197,11 +197,13 @@ class VLLMReward(FamilyReward):
         Raises:
             UserError: it does not start, with vLLM's reason where it gives one.
         """
-        from vllm import __version__
+        from vllm import ModelRegistry, __version__
         from vllm.config import PoolerConfig
 
         from skywork_rb_plugin.scoring.vllm_engine import VLLMEngine, block_size
 
+        architectures = config.get("architectures", self.checkpoint.architectures)
+        check_class(self.checkpoint, architectures, ModelRegistry.get_supported_archs())
         arguments = {
             "model": self._name,
             "runner": "pooling",
