@@ -113,11 +113,12 @@ BIASED = {"score.weight": (1, 32), "score.bias": (1,)}
     ("architecture", "labels", "shapes", "options", "config"),
     [
         ("Qwen2ForSequenceClassification", 3, {"score.weight": (3, 32)}, {"label": 1}, {}),
+        ("Qwen2Model", 2, {"score.weight": (1, 32)}, {}, {}),
         ("RewardModel", 2, {"score.weight": (1, 32)}, {}, VALUE_HEAD),
     ],
 )
 def test_heads_of_one_layer(tmp_path, architecture, labels, shapes, options, config):
-    """One label of several; a value head, whose config may say another number of labels."""
+    """One label of several; those whose config does not say that they have one: a decoder with a head, a value head."""
     folder = checkpoint(tmp_path / "m", architecture, labels, shapes, **config)
     model, hf = engine_model(folder, **options), hf_model(folder, **options)
     assert model.score(PAIRS) == pytest.approx(hf.score(PAIRS), abs=1e-4)

