@@ -262,7 +262,6 @@ class VLLMReward(FamilyReward):
             "dtype": settings["dtype"],
             "tokenizer": f"{name}, {checkpoints.revision_of(name, None)}, {len(read)} tokens, BOS {self._bos}",
             "config": checkpoints.config_hash(self.checkpoint.config),
-            "config overrides": str(sorted(self._overrides.items())),
             "trusted code": str(self._remote["trust_remote_code"]),
             "pad rule": f"{self._pad_rule}, pad token {self._pad_id}",
         }
