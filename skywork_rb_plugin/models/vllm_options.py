@@ -9,8 +9,6 @@ import inspect
 import re
 from collections.abc import Collection, Mapping
 
-import transformers
-
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.host import HFLM
 from skywork_rb_plugin.models import processes
@@ -145,21 +143,19 @@ def _unknown(name: str, known: Collection[str]) -> UserError:
     return UserError(f"found {name} in --model_args, which neither vllm-reward nor vLLM has, {hint}")
 
 
-def check_overrides(overrides: Mapping, config: transformers.PretrainedConfig | None = None) -> None:
-    """Refuse values of the config that the head decides, and parts of it.
+def check_overrides(overrides: Mapping) -> None:
+    """Refuse values of the config that the head decides, and parts of it, which are configs too.
 
     Args:
         overrides: values by name.
-        config: the model's, where it is known.
 
     Raises:
         UserError: names the value.
     """
-    parts = {"text_config", *getattr(config, "sub_configs", ())}
     for name in overrides:
         if name in _OF_THE_HEAD:
             raise UserError(f"found {name} in hf_overrides, expected it left out: vllm-reward sets it by the head")
-        if name in parts:
+        if name.endswith("_config") and name != "quantization_config":
             raise UserError(f"found {name} in hf_overrides, expected values of the model's config, not parts of it")
 
 

@@ -164,7 +164,6 @@ class VLLMReward(FamilyReward):
         plugins.registered()  # families may bring configs of models that transformers does not know
         with finding_config(self._name):
             config = transformers.AutoConfig.from_pretrained(self._name, **self._remote)
-        check_overrides(self._overrides, config)
         config.update(self._overrides)
         return config
 
