@@ -26,6 +26,7 @@ from skywork_rb_plugin.models.vllm_options import (
     check_overrides,
     deciding,
     engine_options,
+    importing,
 )
 from skywork_rb_plugin.rendering.rendered import PROBES
 from skywork_rb_plugin.scoring.choice import warn_of_equal
@@ -196,10 +197,11 @@ class VLLMReward(FamilyReward):
         Raises:
             UserError: it does not start, with vLLM's reason where it gives one.
         """
-        from vllm import ModelRegistry, __version__
-        from vllm.config import PoolerConfig
+        with importing():
+            from vllm import ModelRegistry, __version__
+            from vllm.config import PoolerConfig
 
-        from skywork_rb_plugin.scoring.vllm_engine import VLLMEngine, block_size
+            from skywork_rb_plugin.scoring.vllm_engine import VLLMEngine, block_size
 
         architectures = config.get("architectures", self.checkpoint.architectures)
         check_class(self.checkpoint, architectures, ModelRegistry.get_supported_archs())
