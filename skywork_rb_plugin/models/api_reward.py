@@ -108,7 +108,7 @@ class APIReward(RewardLM):
         )
         with Connection(access) as connection:
             self._protocol, self._served = connection.start(find_protocol(connection, protocol, model)).result()
-        self._root, self._label = access.root, label
+        self._root, self._label, self._is_named = access.root, label, model is not None
         as_text = PROTOCOLS[self._protocol].as_text
         name = tokenizer or pretrained or self._served.root
         self._tokenizer_state = f"{name}, {checkpoints.revision_of(name, revision)}"
@@ -187,7 +187,8 @@ class APIReward(RewardLM):
         """What decides a score beside rendering: what the server says it runs; of one that says nothing, its address."""
         served = self._served
         who = {"model": str(served.model), "root": str(served.root), **served.told}
-        if not served.root or os.path.isabs(served.root):  # two machines may have other weights in folders of one name
+        # two machines may have other weights in folders of one name
+        if not self._is_named and (served.root is None or os.path.isabs(served.root)):
             who["server"] = self._root
         return {
             **who,
