@@ -45,7 +45,9 @@ def computed(folder):
 
 def load(served, **options):
     """From Python."""
-    return rb.load(None, model="api-reward", **{"base_url": served.url, "batch_size": 3, **options})
+    return rb.load(
+        options.pop("pretrained", None), model="api-reward", **{"base_url": served.url, "batch_size": 3, **options}
+    )
 
 
 def expected(model, pairs):
@@ -135,7 +137,7 @@ def test_a_sigmoid_is_said_and_never_undone(folder, caplog):
     caplog.clear()
     with running(RewardServer(lambda ids: [0.001 * len(one) for one in ids])) as served:
         assert load(served, tokenizer=folder).identity()["scale"] == "logits"
-    assert not caplog.text
+    assert "no logits" not in caplog.text
 
 
 def test_a_run_goes_on_where_the_server_died(folder, task_manager, tmp_path, monkeypatch):
@@ -172,11 +174,17 @@ def test_a_run_goes_on_where_the_server_died(folder, task_manager, tmp_path, mon
 
 
 def test_the_key_comes_from_the_environment_and_goes_nowhere(folder, monkeypatch, caplog):
-    """The plugin's own variable before the harness's; a server that quotes it is not quoted."""
-    monkeypatch.delenv("REWARD_API_KEY", raising=False)
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-theirs")
+    """From the plugin's own variable alone, since any address gets it; a server that quotes it is not quoted."""
+    monkeypatch.setenv("REWARD_API_KEY", "sk-\u00fc")
+    with pytest.raises(UserError, match="found characters in REWARD_API_KEY that no key has"):
+        APIReward(base_url="http://localhost:1")
+    monkeypatch.setenv("REWARD_API_KEY", "sk-theirs\n")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-other")
     with running(RewardServer(number, key="sk-theirs")) as served, caplog.at_level("DEBUG", logger="lm_eval"):
         load(served, tokenizer=folder)
+        monkeypatch.delenv("REWARD_API_KEY")
+        with pytest.raises(UserError, match=r"found status 401 .*\(none was found there\)"):
+            load(served, tokenizer=folder)
         monkeypatch.setenv("REWARD_API_KEY", "sk-ours")
         with pytest.raises(UserError, match=r"found status 401 .*\(the one in REWARD_API_KEY was sent\)"):
             load(served, tokenizer=folder)
@@ -184,6 +192,13 @@ def test_the_key_comes_from_the_environment_and_goes_nowhere(folder, monkeypatch
         served.fault = lambda handler, content: handler.answer(401, f"bad key {handler.headers['Authorization']}")
         with pytest.raises(UserError, match="with 'bad key Bearer …'"):
             load(served, tokenizer=folder)
+        for content in ('{"data": "%s"}', '{"model": "%s", "data": [{"index": 0, "probs": [1]}]}'):
+            served.fault = lambda handler, sent, content=content: handler.answer(
+                200, content % handler.headers["Authorization"]
+            )
+            with pytest.raises(UserError, match="…") as error:
+                load(served, tokenizer=folder, protocol="vllm-classify")
+            assert "sk-" not in str(error.value)
         for url in ("http://sk-in@x", "http://u:sk-in@x", "http://x?key=sk-in", "https://x/#sk-in"):
             with pytest.raises(UserError, match="expected the key in REWARD_API_KEY") as error:
                 load(served, base_url=url)
@@ -199,9 +214,14 @@ def test_what_a_server_takes_and_tells(folder, caplog):
         named = APIReward(tokenizer=folder, base_url=served.url, model="tiny", max_length=100)
         assert named.identity()["model"] == "tiny"
         assert named.fingerprint() != model.fingerprint()
-    with running(RewardServer(number, "vllm-pooling", per_token=True, labels=2)) as served:
-        labelled = load(served, tokenizer=folder, label=1, max_length=100)
-        assert labelled.score(PAIRS[:3]) == [reward + 100 for reward in expected(labelled, PAIRS[:3])]
+    with running(RewardServer(number, "vllm-pooling", per_token=True)) as served:
+        by_token = load(served, tokenizer=folder, max_length=100)
+        assert by_token.score(PAIRS[:3]) == expected(by_token, PAIRS[:3])
+    with (
+        running(RewardServer(number, "vllm-pooling", per_token=True, labels=2)) as served,
+        pytest.raises(UserError, match="found 2 numbers for each token, expected one number for a conversation"),
+    ):
+        load(served, tokenizer=folder, label=1, max_length=100)
     with running(RewardServer(number, "openrlhf", make_tokenizer())) as served:
         with pytest.raises(UserError, match=r"found neither pretrained=… nor tokenizer=…"):
             load(served)

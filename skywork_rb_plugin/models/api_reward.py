@@ -2,20 +2,20 @@
 
 import inspect
 import logging
+import os
 from collections.abc import Mapping
 
 import transformers
 
 from skywork_rb_plugin.errors import UserError
-from skywork_rb_plugin.models import checkpoints
+from skywork_rb_plugin.models import checkpoints, score_cache
 from skywork_rb_plugin.models.api_options import check_api_options
 from skywork_rb_plugin.models.options import plain
 from skywork_rb_plugin.models.reading import tried
 from skywork_rb_plugin.models.reward_lm import RewardLM
-from skywork_rb_plugin.rendering.as_text import TextRenderer
+from skywork_rb_plugin.models.served_heads import served_head
 from skywork_rb_plugin.rendering.rendered import PROBES
-from skywork_rb_plugin.rendering.renderer import Renderer
-from skywork_rb_plugin.servers.access import Access, ServerError
+from skywork_rb_plugin.servers.access import Access, AnotherModel, ServerError
 from skywork_rb_plugin.servers.connection import Connection
 from skywork_rb_plugin.servers.finding import find_protocol
 from skywork_rb_plugin.servers.protocols import PROTOCOLS
@@ -39,10 +39,11 @@ _PROBES = [
 class APIReward(RewardLM):
     """`--model api-reward`: scores `(conversation, response)` with a reward model that a server runs: vLLM, SGLang, OpenRLHF.
 
-    The key that the server wants is read from REWARD_API_KEY, or OPENAI_API_KEY, in the environment.
+    The key that the server wants is read from REWARD_API_KEY in the environment.
 
     Args:
-        pretrained: hub name or folder of the served model, for its tokenizer alone; default: what the server names.
+        pretrained: hub name or folder of the served model, for its tokenizer and to see how its head is read; default: what
+            the server names.
         base_url: the server's address, such as `http://localhost:8000`.
         protocol: `vllm-classify`, `vllm-pooling`, `sglang` or `openrlhf`; default: found out by asking the server.
         model: the model's name on the server; default: the one that it has.
@@ -64,6 +65,13 @@ class APIReward(RewardLM):
     Raises:
         UserError: there is no such server, it has no reward model, or the tokenizer can't be used.
     """
+
+    indifferent = frozenset(
+        {
+            "device", "base_url", "batch_size", "num_concurrent", "max_retries", "timeout", "connect_timeout",
+            "verify_certificate", "ca_cert_path", "scores_saturated",
+        }
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -100,11 +108,14 @@ class APIReward(RewardLM):
         )
         with Connection(access) as connection:
             self._protocol, self._served = connection.start(find_protocol(connection, protocol, model)).result()
-        self._root, self._label = access.root, label
+        self._root, self._label, self._is_named = access.root, label, model is not None
         as_text = PROTOCOLS[self._protocol].as_text
         name = tokenizer or pretrained or self._served.root
         self._tokenizer_state = f"{name}, {checkpoints.revision_of(name, revision)}"
-        renderer = (TextRenderer if as_text else Renderer)(
+        how = served_head(
+            pretrained or self._served.root, revision, trust_remote_code, plain(label), self._protocol, as_text
+        )
+        renderer = how.renderer(
             (loaded := _tokenizer(name, revision, trust_remote_code)),
             chat_template,
             chat_template_args or {},
@@ -113,7 +124,7 @@ class APIReward(RewardLM):
         )
         self.renderer, probe = renderer, tried(renderer, _PROBES, chat_template)
         size = _AUTO_BATCH if str(batch_size).startswith("auto") else int(batch_size)
-        self.scorer = ServedScorer(access, self._protocol, self._served, renderer, size, plain(label))
+        self.scorer = ServedScorer(access, self._protocol, self._served, renderer, size, plain(label), how.last)
         self.scorer.learn_scale(probe.texts, probe.encode(range(len(_PROBES))))
         self._scale = self.scorer.scale.name
         logger.info(
@@ -162,6 +173,11 @@ class APIReward(RewardLM):
         """As any model; where the server is gone, the line says what is left."""
         try:
             super()._run(conversations, answer, counts, left, **bar)
+        except AnotherModel as error:
+            score_cache.spoil(self._database, "of two models, since the server changed it in the middle of a run")
+            raise UserError(
+                f"{error}; some of this run's scores may be its: a score cache of it is refused from now on"
+            ) from error
         except ServerError as error:
             raise UserError(f"{error}; scores that came before {left}") from error
 
@@ -171,8 +187,11 @@ class APIReward(RewardLM):
         """What decides a score beside rendering: what the server says it runs; of one that says nothing, its address."""
         served = self._served
         who = {"model": str(served.model), "root": str(served.root), **served.told}
+        # two machines may have other weights in folders of one name
+        if not self._is_named and (served.root is None or os.path.isabs(served.root)):
+            who["server"] = self._root
         return {
-            **(who if served.model or served.told else {"server": self._root}),
+            **who,
             "protocol": self._protocol,
             "scale": self._scale,
             "label": str(self._label),

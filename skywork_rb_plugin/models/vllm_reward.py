@@ -26,6 +26,7 @@ from skywork_rb_plugin.models.vllm_options import (
     check_overrides,
     deciding,
     engine_options,
+    importing,
 )
 from skywork_rb_plugin.rendering.rendered import PROBES
 from skywork_rb_plugin.scoring.choice import warn_of_equal
@@ -164,7 +165,6 @@ class VLLMReward(FamilyReward):
         plugins.registered()  # families may bring configs of models that transformers does not know
         with finding_config(self._name):
             config = transformers.AutoConfig.from_pretrained(self._name, **self._remote)
-        check_overrides(self._overrides, config)
         config.update(self._overrides)
         return config
 
@@ -197,10 +197,11 @@ class VLLMReward(FamilyReward):
         Raises:
             UserError: it does not start, with vLLM's reason where it gives one.
         """
-        from vllm import ModelRegistry, __version__
-        from vllm.config import PoolerConfig
+        with importing():
+            from vllm import ModelRegistry, __version__
+            from vllm.config import PoolerConfig
 
-        from skywork_rb_plugin.scoring.vllm_engine import VLLMEngine, block_size
+            from skywork_rb_plugin.scoring.vllm_engine import VLLMEngine, block_size
 
         architectures = config.get("architectures", self.checkpoint.architectures)
         check_class(self.checkpoint, architectures, ModelRegistry.get_supported_archs())
@@ -262,7 +263,6 @@ class VLLMReward(FamilyReward):
             "dtype": settings["dtype"],
             "tokenizer": f"{name}, {checkpoints.revision_of(name, None)}, {len(read)} tokens, BOS {self._bos}",
             "config": checkpoints.config_hash(self.checkpoint.config),
-            "config overrides": str(sorted(self._overrides.items())),
             "trusted code": str(self._remote["trust_remote_code"]),
             "pad rule": f"{self._pad_rule}, pad token {self._pad_id}",
         }

@@ -70,6 +70,8 @@ class EngineScorer:
         def prompts(encoded: Iterator) -> Iterator[tuple[int, Sequence[int]]]:
             for sequences, piece in encoded:
                 for ids, i in sorted(zip(sequences, piece, strict=True), key=lambda one: tuple(one[0])):
+                    if i in conversations.done:
+                        continue
                     reads[i], lengths[i] = self.head.reads(ids), len(ids)
                     yield i, ids[: max(reads[i]) + 1]
 

@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 from skywork_rb_plugin.errors import UserError
 
-# environment variables that a key is taken from, the first that is set
-KEYS = ("REWARD_API_KEY", "OPENAI_API_KEY")
+# the environment variable that a key is taken from: one of its own, since it goes to any address that is given
+KEY = "REWARD_API_KEY"
 # ends of addresses as they are copied from other tools
 _ENDS = ("/v1/models", "/v1", "/classify", "/pooling", "/get_reward")
 _SHOWN = 300
@@ -15,6 +15,14 @@ _SHOWN = 300
 
 class ServerError(UserError):
     """The server can't be used, or can't any more; scores that it gave before hold."""
+
+
+class NoAnswer(ServerError):
+    """It does not answer, after all tries."""
+
+
+class AnotherModel(ServerError):
+    """It runs another model than before; scores that it gave meanwhile may be that one's."""
 
 
 @dataclass(frozen=True)
@@ -36,35 +44,40 @@ class Access:
     max_retries: int = 5
     num_concurrent: int = 8
     certificates: bool | str = True
-    _key: tuple[str, str] | None = field(default=None, repr=False)
+    _key: str | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, base_url: str, **how) -> "Access":
         """The server at an address, with the key that the environment holds.
 
         Raises:
-            UserError: the address is none.
+            UserError: the address or the key is none.
         """
-        keys = [(name, os.environ[name]) for name in KEYS if os.environ.get(name)]
-        return cls(root_of(base_url), _key=keys[0] if keys else None, **how)
+        key = os.environ.get(KEY, "").strip() or None
+        if key is not None and not (key.isascii() and key.isprintable()):
+            raise UserError(f"found characters in {KEY} that no key has (it is not shown), expected printable ASCII")
+        return cls(root_of(base_url), _key=key, **how)
 
     @property
     def headers(self) -> dict[str, str]:
         """What each request carries."""
         if self._key is None:
             return {}
-        key = self._key[1]
-        return {"Authorization": key if key.startswith(("Basic ", "Bearer ")) else f"Bearer {key}"}
+        return {"Authorization": self._key if self._key.startswith(("Basic ", "Bearer ")) else f"Bearer {self._key}"}
 
     def key_in_words(self) -> str:
-        """Where the key came from."""
-        return "none was found there" if self._key is None else f"the one in {self._key[0]} was sent"
+        """Whether a key was sent."""
+        return "none was found there" if self._key is None else f"the one in {KEY} was sent"
+
+    def hidden(self, line: str) -> str:
+        """The line without the key."""
+        for secret in (self._key, self._key.partition(" ")[2]) if self._key else ():
+            line = line.replace(secret, "…") if secret else line
+        return line
 
     def quoted(self, text: object) -> str:
         """What a server said, as part of a line: one line of limited length, without the key."""
-        line = " ".join(str(text).split())
-        for secret in (self._key[1], self._key[1].partition(" ")[2]) if self._key else ():
-            line = line.replace(secret, "…") if secret else line
+        line = self.hidden(" ".join(str(text).split()))
         return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"
 
 
@@ -82,16 +95,17 @@ def root_of(base_url: object) -> str:
     try:
         url = urlsplit(base_url)
         found = (url.scheme, url.hostname, url.port)
-    except ValueError as error:
+        (url.hostname or "").encode("idna")
+    except ValueError as error:  # UnicodeError is one
         raise UserError(f"found a base_url that is no address ({error}), {expected}") from error
     if url.username or url.password or url.query or url.fragment or "@" in base_url:
         raise UserError(
             "found a user name, a password, a query or a fragment in base_url=… (it is not shown, since it may be a key; the "
-            f"harness writes --model_args into its log and the results file); expected the key in {KEYS[0]} in the environment"
+            f"harness writes --model_args into its log and the results file); expected the key in {KEY} in the environment"
         )
     if found[0] not in ("http", "https") or not found[1]:
         raise UserError(f"found base_url={base_url}, {expected}")
-    root = base_url.rstrip("/")
-    for end in _ENDS:
-        root = root.removesuffix(end)
-    return root.rstrip("/")
+    root = base_url.strip().rstrip("/")
+    while (shorter := next((root.removesuffix(end) for end in _ENDS if root.endswith(end)), None)) is not None:
+        root = shorter.rstrip("/")
+    return root

@@ -21,7 +21,7 @@ try:
 except ModuleNotFoundError:  # of the extra `api`; check_api_options says so
     pass
 
-from skywork_rb_plugin.servers.access import KEYS, Access, ServerError
+from skywork_rb_plugin.servers.access import KEY, Access, NoAnswer, ServerError
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
 
@@ -29,6 +29,8 @@ logger = logging.getLogger(f"lm_eval.{__name__}")
 _PASSING = (408, 425, 429, 500, 502, 503, 504, 529)
 # seconds before a request is sent again, doubled each time, and at random up to twice that
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+# seconds that a server may ask to wait for, whatever the time-out of an answer
+_PATIENCE = 60.0
 # seconds between warnings: requests under way fail together
 _QUIET = 5.0
 
@@ -56,6 +58,10 @@ class _Again(Exception):
     def __init__(self, what: str, seconds: float | None = None) -> None:
         super().__init__(what)
         self.seconds = seconds
+
+
+class _TimeOut(_Again):
+    """There was no answer in time."""
 
 
 class Connection:
@@ -91,14 +97,13 @@ class Connection:
         """The answer to a GET, or to a POST of `body` as JSON.
 
         Raises:
-            ServerError: there is none, it is no JSON, or the server wants another key.
+            NoAnswer: there is none, after all tries.
+            ServerError: it is no JSON, or the server wants another key.
         """
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(_Again),
             wait=self._pause,
-            # a server that hangs is given up after the second time-out
-            stop=tenacity.stop_after_attempt(self.access.max_retries + 1)
-            | tenacity.stop_after_delay(2 * self.access.timeout),
+            stop=tenacity.stop_after_attempt(self.access.max_retries + 1) | self._hangs,
             before_sleep=self._warn,
             reraise=True,
         )
@@ -110,7 +115,7 @@ class Connection:
                     reply.tries = attempt.retry_state.attempt_number
         except _Again as error:
             tries = retrying.statistics["attempt_number"]
-            raise ServerError(
+            raise NoAnswer(
                 f"{self.access.root}{path}: {error} ({tries} {'try' if tries == 1 else 'tries'} in "
                 f"{time.monotonic() - started:.0f} s); expected a reward server that answers: is it up, and is base_url its "
                 "address? max_retries=… and timeout=… in --model_args give it more time"
@@ -134,7 +139,7 @@ class Connection:
                 f"{url}: found no TLS there ({access.quoted(error)}); expected base_url=http://… if the server has none"
             ) from error
         except asyncio.TimeoutError as error:
-            raise _Again(
+            raise _TimeOut(
                 f"no answer within {access.timeout:g} s, or no connection within {access.connect_timeout:g}"
             ) from error
         except (aiohttp.ClientError, OSError) as error:
@@ -149,7 +154,7 @@ class Connection:
         said = f"found status {status} with {self.access.quoted(text)!r}"
         if status in _PASSING:
             seconds = _seconds(headers.get("Retry-After"))
-            if seconds is not None and seconds > self.access.timeout:
+            if seconds is not None and seconds > max(_PATIENCE, self.access.timeout):
                 raise ServerError(
                     f"{url}: {said}, which asks to wait for {seconds:.0f} s, longer than timeout={self.access.timeout:g}; "
                     "expected a server with room: go on later"
@@ -157,7 +162,7 @@ class Connection:
             raise _Again(said, seconds)
         if status in (401, 403):
             raise ServerError(
-                f"{url}: {said}, expected its key in the environment variable {KEYS[0]} or {KEYS[1]} ({self.access.key_in_words()})"
+                f"{url}: {said}, expected its key in the environment variable {KEY} ({self.access.key_in_words()})"
             )
         if 300 <= status < 400:
             raise ServerError(
@@ -173,16 +178,18 @@ class Connection:
             )
         try:
             return Reply(status, json.loads(text))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise _Again(f"found no JSON but {self.access.quoted(text)[:80]!r}") from error
 
+    def _hangs(self, state: tenacity.RetryCallState) -> bool:
+        """After the second time-out of a request a server is given up."""
+        return isinstance(state.outcome.exception(), _TimeOut) and state.seconds_since_start >= 2 * self.access.timeout
+
     def _pause(self, state: tenacity.RetryCallState) -> float:
+        """What the server asks for, but never so little that all tries are over at once."""
         asked = state.outcome.exception().seconds
-        return (
-            tenacity.wait_random_exponential(_FIRST_PAUSE, _LONGEST_PAUSE, min=_FIRST_PAUSE)(state)
-            if asked is None
-            else asked
-        )
+        own = tenacity.wait_random_exponential(_FIRST_PAUSE, _LONGEST_PAUSE, min=_FIRST_PAUSE)(state)
+        return asked or own
 
     def _warn(self, state: tenacity.RetryCallState) -> None:
         if time.monotonic() - self._warned > _QUIET:

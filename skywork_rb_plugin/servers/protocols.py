@@ -109,7 +109,13 @@ async def _vllm_serves(ask: Ask, wanted: str | None) -> Served:
         return Served(wanted)
     card = _card(models.content, wanted)
     told = {"parent": card.get("parent"), "server": _of(version, "version") and f"vLLM {_of(version, 'version')}"}
-    return Served(card["id"], card.get("root"), _stated(told), card.get("max_model_len"))
+    root, length = card.get("root"), card.get("max_model_len")
+    return Served(
+        card["id"],
+        root if isinstance(root, str) else None,
+        _stated(told),
+        length if isinstance(length, int) and length > 0 else None,
+    )
 
 
 # SGLang: python/sglang/srt/entrypoints/http_server.py (classify_request, get_model_info, get_server_info),
@@ -121,6 +127,13 @@ def _sglang_answer(content: Sequence[Mapping]) -> Answer:
     return Answer([entry["embedding"] for entry in content], tokens=None if None in counts else sum(counts))
 
 
+# of /server_info, what decides scores (python/sglang/srt/server_args.py)
+_SGLANG_TOLD = (
+    "revision", "dtype", "quantization", "lora_paths", "json_model_override_args", "torchao_config", "kv_cache_dtype",
+    "load_format",
+)  # fmt: skip
+
+
 async def _sglang_serves(ask: Ask, wanted: str | None) -> Served:
     """Newer releases have other names for what they tell of themselves."""
     model, server = (
@@ -130,12 +143,13 @@ async def _sglang_serves(ask: Ask, wanted: str | None) -> Served:
     path, name = _of(model, "model_path"), _of(server, "served_model_name")
     if wanted not in (None, path, name):
         raise UserError(f"found model={wanted} in --model_args, expected what the server has: {name or path}")
-    told = {key: _of(server, key) for key in ("revision", "dtype", "quantization", "lora_paths")}
+    told = {key: _of(server, key) for key in _SGLANG_TOLD}
     told |= {
         "weight_version": _of(model, "weight_version"),
         "server": _of(server, "version") and f"SGLang {_of(server, 'version')}",
     }
     longest = _of(server, "max_req_input_len")  # itself one too many
+    path = path if isinstance(path, str) else None
     return Served(name or path, path, _stated(told), longest - 1 if isinstance(longest, int) else None)
 
 

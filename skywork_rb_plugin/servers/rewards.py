@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from skywork_rb_plugin.servers.access import ServerError
+from skywork_rb_plugin.servers.access import AnotherModel, ServerError
 from skywork_rb_plugin.servers.connection import Reply
 from skywork_rb_plugin.servers.protocols import Protocol
 
@@ -24,7 +24,8 @@ def rewards(
         model: the model that was asked.
 
     Raises:
-        ServerError: it holds no such thing, or another model gave it, or the server read other tokens than were sent.
+        ServerError: it holds no such thing, or the server read other tokens than were sent.
+        AnotherModel: another model gave it.
     """
     try:
         answer = protocol.read(reply.content)
@@ -34,7 +35,7 @@ def rewards(
             f"{protocol.path} of a reward server; give another protocol=… in --model_args?"
         ) from error
     if answer.model is not None and model is not None and answer.model != model:
-        raise ServerError(
+        raise AnotherModel(
             f"{where}: found an answer by the model {answer.model}, expected {model}, which was asked: is another server behind "
             "that address now?"
         )
@@ -58,6 +59,11 @@ def _reward(where: str, row: object, tokens: int, label: int | None) -> float:
                 f"{where}: found {len(row)} scores for a conversation of {tokens} tokens, expected one, or one for each"
             )
         row = row[-1]
+        if isinstance(row, list) and len(row) > 1:
+            raise ServerError(
+                f"{where}: found {len(row)} numbers for each token, expected one number for a conversation: a model that scores "
+                "tokens or steps is read by --model hf-reward and vllm-reward"
+            )
     if not isinstance(row, list) or not row:
         raise ServerError(f"{where}: found {str(row)[:80]!r} as a conversation's score, expected a list of numbers")
     if len(row) > 1 and label is None:
@@ -74,4 +80,7 @@ def _reward(where: str, row: object, tokens: int, label: int | None) -> float:
         return math.nan
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ServerError(f"{where}: found {value!r} as a score, expected a number")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ServerError(f"{where}: found a score of {value.bit_length()} bits, expected a number") from error

@@ -1,10 +1,9 @@
 """Whether scores are logits, or what a sigmoid made of them: told from the numbers."""
 
+import math
 from collections.abc import Sequence
 
 LOGITS, IN_0_1 = "logits", "in [0, 1]"
-# least difference of two answers to the same question that is not rounding
-_DIFFERENT = 1e-4
 
 
 class Scale:
@@ -27,8 +26,15 @@ class Scale:
             raw: as they come, with the activation off where the server has a switch for it.
             activated: of the same conversations, with the activation on; None where the server has no switch.
         """
-        switched = any(abs(a - b) > _DIFFERENT for a, b in zip(raw, activated or raw, strict=True))
-        if switched or any(score < 0 or score > 1 for score in raw):
+        if _is_sigmoid(activated, raw) or any(score < 0 or score > 1 for score in raw):
             self.name, self.saturated = LOGITS, 0
         if self.name == IN_0_1:
             self.saturated += sum(score in (0, 1) for score in raw)
+
+
+def _is_sigmoid(activated: Sequence[float] | None, raw: Sequence[float]) -> bool:
+    """Whether the ones are nearer to a sigmoid of the others than to these: two answers to one question differ by rounding."""
+    if activated is None:
+        return False
+    sigmoids = [1 / (1 + math.exp(-max(min(score, 700), -700))) for score in raw]
+    return math.dist(activated, sigmoids) < math.dist(activated, raw)

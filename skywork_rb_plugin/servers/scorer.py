@@ -2,20 +2,22 @@
 
 import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 
-from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.rendering.as_text import TextRenderer
 from skywork_rb_plugin.rendering.renderer import Renderer
 from skywork_rb_plugin.scoring.batches import Conversations, Scored
-from skywork_rb_plugin.servers.access import Access, ServerError
+from skywork_rb_plugin.servers.access import Access, AnotherModel, NoAnswer, ServerError
 from skywork_rb_plugin.servers.connection import Connection
 from skywork_rb_plugin.servers.protocols import PROTOCOLS, Input, Served
 from skywork_rb_plugin.servers.rewards import rewards
 from skywork_rb_plugin.servers.scale import IN_0_1, Scale
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
+
+# difference of two scores of one conversation that rounding explains, in half precision and another batch too
+_SAME = 0.1
 
 
 class ServedScorer:
@@ -28,15 +30,25 @@ class ServedScorer:
         renderer: what made the conversations; of a protocol that takes texts, one that knows which text gives which ids.
         batch_size: conversations a request.
         label: of several labels, the number of the one that counts.
+        last: token ids of a conversation -> the index of the token that is read; what follows it is not sent, since servers
+            read the last one.
     """
 
     name, attention = "server", "of the server"
 
     def __init__(
-        self, access: Access, protocol: str, served: Served, renderer: Renderer, batch_size: int, label: int | None
+        self,
+        access: Access,
+        protocol: str,
+        served: Served,
+        renderer: Renderer,
+        batch_size: int,
+        label: int | None,
+        last: Callable[[Sequence[int]], int] = lambda ids: len(ids) - 1,
     ) -> None:
         self.access, self.protocol, self.served, self.scale = access, PROTOCOLS[protocol], served, Scale()
-        self._renderer, self._batch_size, self._label = renderer, batch_size, label
+        self._renderer, self._batch_size, self._label, self._last = renderer, batch_size, label, last
+        self._trial: tuple[str, Sequence[int], float] | None = None
 
     def settings(self) -> dict[str, object]:
         """How it scores, for the results file."""
@@ -59,11 +71,12 @@ class ServedScorer:
         Raises:
             ServerError: the server can't be used any more.
         """
-        ids = conversations.encode(range(len(conversations.texts)))
-        order = sorted(range(len(ids)), key=lambda i: tuple(ids[i]))
+        left = [i for i in range(len(conversations.texts)) if i not in conversations.done]
+        ids = dict(zip(left, conversations.encode(left), strict=True))
+        order = sorted(left, key=lambda i: tuple(ids[i]))
         size = self._batch_size
         batches = deque(order[start : start + size] for start in range(0, len(order), size))
-        failure, saturated = None, self.scale.saturated
+        failure, saturated, scale = None, self.scale.saturated, self.scale.name
         with Connection(self.access) as connection:
             under_way: dict[Future, list[int]] = {}
             while under_way or (batches and not failure):
@@ -75,18 +88,19 @@ class ServedScorer:
                     batch = under_way.pop(done)
                     try:
                         scores = done.result()
-                    except UserError as error:
+                    except Exception as error:  # what others bring meanwhile is kept, whatever it is
                         failure = failure or error
                         continue
                     self.scale.learn(scores)
                     lengths = [len(ids[i]) for i in batch]
                     yield Scored(batch, scores, lengths, sum(lengths), 0)
+            # also after a failure: what came before it may be another model's
+            if ids and not isinstance(failure, (NoAnswer, AnotherModel)):
+                connection.start(self._check_model(connection)).result()
             if failure:
                 raise failure
-            if ids:
-                connection.start(
-                    self._check_model(connection, "; some of this run's scores may be its: delete its cache")
-                ).result()
+        if self.scale.name != scale:
+            logger.warning("There are scores of %s outside [0, 1]: they are logits after all.", self.access.root)
         if self.scale.saturated > saturated:
             logger.warning(
                 "%d scores are exactly 0 or 1: the sigmoid of the server has no room for what they were, and pairs of them tie.",
@@ -110,6 +124,7 @@ class ServedScorer:
                 "model's (a softmax of one label is always 1: its server must be told to leave the activation out)"
             )
         self.scale.learn(raw, activated)
+        self._trial = texts[0], ids[0], raw[0]
         if self.scale.name == IN_0_1:
             logger.warning(
                 "All scores that %s gives %d different conversations are between 0 and 1: a sigmoid seems to have made them, and "
@@ -125,13 +140,19 @@ class ServedScorer:
         return [list(map(int, one)) for one in ids]
 
     async def _ask(
-        self, connection: Connection, texts: Sequence[str], ids: Sequence[Sequence[int]], activation: bool = False
+        self,
+        connection: Connection,
+        texts: Sequence[str],
+        ids: Sequence[Sequence[int]],
+        activation: bool = False,
+        check: bool = True,
     ) -> list[float]:
         """The rewards of one request; where the server may have been away meanwhile, it must be the same as before."""
+        ids = [one[: self._last(one) + 1] for one in ids]
         inputs, lengths = self._inputs(texts, ids), [len(one) for one in ids]
         path, where = self.protocol.path, f"{self.access.root}{self.protocol.path}"
         reply = await connection.ask(path, self.protocol.body(inputs, self.served.model, activation))
-        if reply.tries > 1 or reply.anew:
+        if check and (reply.tries > 1 or reply.anew):
             await self._check_model(connection)
         if reply.status != 200:
             raise ServerError(
@@ -139,11 +160,26 @@ class ServedScorer:
                 f"of up to {max(lengths)} tokens, expected scores; if that is too much for the server, give a smaller "
                 "batch_size=… or max_length=… in --model_args"
             )
-        return rewards(where, reply, self.protocol, lengths, self._label, self.served.model)
+        try:
+            return rewards(where, reply, self.protocol, lengths, self._label, self.served.model)
+        except ServerError as error:
+            raise type(error)(self.access.hidden(str(error))) from error
 
-    async def _check_model(self, connection: Connection, remedy: str = "") -> None:
+    async def _check_model(self, connection: Connection) -> None:
+        """Raises AnotherModel where the server says that it has one, or gives another score to the first conversation."""
         now = await self.protocol.serves(connection.ask, self.served.model)
         if now != self.served:
-            raise ServerError(
-                f"{self.access.root}: found another model there than before, {now}, expected {self.served}{remedy}"
+            found, before = (f"{one.model or 'no name'} ({one.root}, {dict(one.told)})" for one in (now, self.served))
+            raise AnotherModel(
+                self.access.hidden(
+                    f"{self.access.root}: found another model there than before, {found}, expected {before}"
+                )
             )
+        if self._trial is not None and not self.served.told:
+            text, ids, before = self._trial
+            [score] = await self._ask(connection, [text], [ids], check=False)
+            if not abs(score - before) <= _SAME * max(1, abs(before)):
+                raise AnotherModel(
+                    f"{self.access.root}: found the score {score} of a conversation that had {before} when this run began: is it "
+                    "another model's?"
+                )

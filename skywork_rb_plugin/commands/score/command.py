@@ -135,10 +135,11 @@ def _model_of(options: argparse.Namespace) -> tuple[type, dict]:
 
 def _asked(options: argparse.Namespace, given: Mapping, columns: str) -> dict[str, str]:
     """What of the command decides the output, known before a model is loaded."""
+    from skywork_rb_plugin.models.loading import class_of
     from skywork_rb_plugin.models.options import shown
 
     # which device of a kind it is decides nothing
-    decides = {name: value for name, value in given.items() if name != "device"}
+    decides = {name: value for name, value in given.items() if name not in class_of(options.model).indifferent}
     return {
         "--model": options.model,
         "--model_args": shown(decides),
@@ -151,8 +152,13 @@ def _asked(options: argparse.Namespace, given: Mapping, columns: str) -> dict[st
 
 def _found(model) -> dict[str, str]:
     """What of the model decides its scores, to the last bit where the machine is the same."""
-    settings = {name.replace("_", " "): str(value) for name, value in model.scorer.settings().items()}
-    return {**model.fingerprint(), **settings, "kind of device": model.device.type}
+    settings = {
+        name.replace("_", " "): str(value)
+        for name, value in model.scorer.settings().items()
+        if name not in model.indifferent
+    }
+    # of a server or an engine it is among the settings, or not known
+    return {**model.fingerprint(), **settings, "kind of device": str(getattr(model.device, "type", None))}
 
 
 def _as_before(given: Mapping, made_by: Mapping[str, str]) -> dict[str, int]:
