@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.models import processes
 from skywork_rb_plugin.models.options import check_batch_size, check_rendering, is_count
-from skywork_rb_plugin.servers.access import KEYS, root_of
+from skywork_rb_plugin.servers.access import KEY, root_of
 from skywork_rb_plugin.servers.finding import check_protocol
 
 # flags that the harness hands to every model, and that a server has no use for
@@ -36,7 +36,7 @@ def check_api_options(options: Mapping[str, object], known: Collection[str]) -> 
         if name in _SECRETS:
             raise UserError(
                 f"found {name}=… in --model_args, which the harness writes into its log and the results file; expected the key in "
-                f"the environment variable {KEYS[0]} or {KEYS[1]}"
+                f"the environment variable {KEY}"
             )
         near = difflib.get_close_matches(name, known, 1, cutoff=0.6)
         hint = f", did you mean {near[0]}?" if near else f", expected options of api-reward: {', '.join(sorted(known))}"
@@ -47,9 +47,7 @@ def check_api_options(options: Mapping[str, object], known: Collection[str]) -> 
     check_rendering(given)
     for name in ("pretrained", "tokenizer", "model", "revision", "ca_cert_path"):
         if not isinstance(given.get(name, ""), str):
-            raise UserError(
-                f"found {name}={given[name]!r}, expected a name or a path; a model in memory is for hf-reward"
-            )
+            raise UserError(f"found {name}={given[name]!r}, expected a name or a path, as text")
     for name in ("verify_certificate", "trust_remote_code"):
         if type(given.get(name, True)) is not bool:
             raise UserError(f"found {name}={given[name]}, expected True or False")

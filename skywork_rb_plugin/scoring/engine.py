@@ -65,7 +65,10 @@ class EngineScorer:
         """Score all conversations, tokenizing some while others are computed."""
         reads: dict[int, list[int]] = {}
         lengths: dict[int, int] = {}
-        pieces = ((conversations.encode(piece), piece) for piece in chunks(conversations.texts, _CHARACTERS))
+        pieces = (
+            [i for i in piece if i not in conversations.done] for piece in chunks(conversations.texts, _CHARACTERS)
+        )
+        pieces = ((conversations.encode(piece), piece) for piece in pieces if piece)
 
         def prompts(encoded: Iterator) -> Iterator[tuple[int, Sequence[int]]]:
             for sequences, piece in encoded:

@@ -1,10 +1,11 @@
 """Whether scores are logits, or what a sigmoid made of them: told from the numbers."""
 
+import math
 from collections.abc import Sequence
 
 LOGITS, IN_0_1 = "logits", "in [0, 1]"
-# least difference of two answers to the same question that is not rounding
-_DIFFERENT = 1e-4
+# of the range of scores of different conversations, what a server's rounding may change
+_ROUNDING = 0.03
 
 
 class Scale:
@@ -25,10 +26,24 @@ class Scale:
 
         Args:
             raw: as they come, with the activation off where the server has a switch for it.
-            activated: of the same conversations, with the activation on; None where the server has no switch.
+            activated: of the same conversations, with a sigmoid on; None where the server has no switch for one.
         """
-        switched = any(abs(a - b) > _DIFFERENT for a, b in zip(raw, activated or raw, strict=True))
-        if switched or any(score < 0 or score > 1 for score in raw):
+        outside = any(score < 0 or score > 1 for score in raw)
+        if outside or (activated and _apart(activated, list(map(_sigmoid, raw))) < _apart(activated, raw)):
             self.name, self.saturated = LOGITS, 0
         if self.name == IN_0_1:
             self.saturated += sum(score in (0, 1) for score in raw)
+
+
+def alike(now: Sequence[float], before: Sequence[float]) -> bool:
+    """Whether scores of the same few different conversations are the same but for rounding."""
+    allowed = _ROUNDING * (max(before) - min(before))
+    return len(now) == len(before) and all(abs(a - b) <= allowed for a, b in zip(now, before, strict=True))
+
+
+def _apart(some: Sequence[float], others: Sequence[float]) -> float:
+    return sum(abs(a - b) for a, b in zip(some, others, strict=True))
+
+
+def _sigmoid(score: float) -> float:
+    return 1 / (1 + math.exp(-score))

@@ -40,6 +40,7 @@ def _score(options: argparse.Namespace, output: Path, model_class: type, given: 
     from skywork_rb_plugin.commands.score.run import quiet, score_rows
     from skywork_rb_plugin.commands.score.source import open_source
     from skywork_rb_plugin.commands.score.windows import survey
+    from skywork_rb_plugin.servers.access import OtherModel
 
     source = open_source(options.data, options.config, options.split)
     first = [row.doc for row in islice(source.rows(0), _LOOKED_AT)]
@@ -54,7 +55,7 @@ def _score(options: argparse.Namespace, output: Path, model_class: type, given: 
             f"found {output}, which this command did not make (no {journal.path} beside it); give another -o, or --overwrite to "
             "replace it"
         )
-    journal.claim(_asked(options, given, reader.described))
+    journal.claim(_asked(options, model_class, given, reader.described))
     total, before = survey(source, reader, options.limit, journal.state.rows)
     journal.check_data(options.data, before, total)
     journal.check_output()
@@ -69,6 +70,9 @@ def _score(options: argparse.Namespace, output: Path, model_class: type, given: 
         try:
             with quiet():
                 state = score_rows(model, source, reader, journal, output, before, total)
+        except OtherModel:
+            journal.disown()
+            raise
         except UserError as error:
             raise UserError(f"{error}; {_left(journal, output, total)}; {_how_to_go_on(options)}") from error
     except KeyboardInterrupt:
@@ -133,12 +137,13 @@ def _model_of(options: argparse.Namespace) -> tuple[type, dict]:
     return model_class, given
 
 
-def _asked(options: argparse.Namespace, given: Mapping, columns: str) -> dict[str, str]:
+def _asked(options: argparse.Namespace, model_class: type, given: Mapping, columns: str) -> dict[str, str]:
     """What of the command decides the output, known before a model is loaded."""
     from skywork_rb_plugin.models.options import shown
 
-    # which device of a kind it is decides nothing
-    decides = {name: value for name, value in given.items() if name != "device"}
+    # which device of a kind it is decides nothing, nor how a server is asked
+    nothing = getattr(model_class, "decides_nothing", {"device"})
+    decides = {name: value for name, value in given.items() if name not in nothing}
     return {
         "--model": options.model,
         "--model_args": shown(decides),
@@ -151,8 +156,10 @@ def _asked(options: argparse.Namespace, given: Mapping, columns: str) -> dict[st
 
 def _found(model) -> dict[str, str]:
     """What of the model decides its scores, to the last bit where the machine is the same."""
+    if model.scorer.name == "server":
+        return model.fingerprint()
     settings = {name.replace("_", " "): str(value) for name, value in model.scorer.settings().items()}
-    return {**model.fingerprint(), **settings, "kind of device": model.device.type}
+    return {**model.fingerprint(), **settings, "kind of device": str(getattr(model.device, "type", None))}
 
 
 def _as_before(given: Mapping, made_by: Mapping[str, str]) -> dict[str, int]:
