@@ -43,10 +43,10 @@ def computed(folder):
     return score
 
 
-def load(served, **options):
+def load(served, pretrained=None, **options):
     """From Python."""
     served.loading.clear()
-    return rb.load(None, model="api-reward", **{"base_url": served.url, "batch_size": 3, **options})
+    return rb.load(pretrained, model="api-reward", **{"base_url": served.url, "batch_size": 3, **options})
 
 
 def expected(model, pairs):

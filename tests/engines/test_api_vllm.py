@@ -41,7 +41,7 @@ def server(folder, tmp_path_factory):
     log = tmp_path_factory.mktemp("server") / "log"
     command = [
         sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", folder, "--served-model-name", "tiny",
-        "--runner", "pooling", "--host", "127.0.0.1", "--port", str(port), "--dtype", "float32", "--enforce-eager",
+        "alias", "--runner", "pooling", "--host", "127.0.0.1", "--port", str(port), "--dtype", "float32", "--enforce-eager",
         "--max-model-len", str(LENGTH), "--api-key", "sk-secret",
     ]  # fmt: skip
     settings = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", **os.environ}
@@ -70,17 +70,19 @@ def test_rewards_are_those_of_hf_reward(folder, server, protocol, monkeypatch):
     hf = rb.load(folder, device="cpu", max_length=LENGTH)
     assert model.score(PAIRS) == pytest.approx(hf.score(PAIRS), abs=1e-4)
     assert model.renderer.max_length == LENGTH
-    assert model.reward_info()["head"] == f"of the server, by {protocol or 'vllm-classify'}"
-    assert model.identity()["scale"] == "logits"
+    assert model.reward_info()["head"] == f"classifier, of the server, by {protocol or 'vllm-classify'}"
+    assert model.scorer.settings()["scale"] == "logits"
+    assert model.fingerprint() == APIReward(base_url=server, protocol=protocol).fingerprint()
     assert model.identity()["root"] == folder
     assert model.identity()["model"] == "tiny"
+    assert APIReward(base_url=server, model="alias").score(PAIRS[:2]) == pytest.approx(model.score(PAIRS[:2]), abs=1e-4)
     assert model.identity()["server"].startswith("vLLM ")
 
 
 def test_what_it_refuses(server, monkeypatch):
     """A wrong key, a model that it does not have, another protocol; one line each."""
     monkeypatch.setenv("REWARD_API_KEY", "sk-wrong")
-    with pytest.raises(UserError, match=r"found status 401 .*\(the one in REWARD_API_KEY was sent\)"):
+    with pytest.raises(UserError, match=r"found status 401 .*\(the one there was sent\)"):
         APIReward(base_url=server)
     monkeypatch.setenv("REWARD_API_KEY", "sk-secret")
     with pytest.raises(UserError, match="found model=big in --model_args, expected one that the server has: tiny"):
