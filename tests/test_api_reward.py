@@ -183,7 +183,7 @@ def test_the_key_comes_from_the_environment_and_goes_nowhere(folder, monkeypatch
         monkeypatch.setenv("REWARD_API_KEY", " sk-ours\n")
         load(served, tokenizer=folder)
         monkeypatch.setenv("REWARD_API_KEY", "sk-old")
-        with pytest.raises(UserError, match=r"found status 401 .*\(the one there was sent\)"):
+        with pytest.raises(UserError, match=r"found status 401 .*\(the one in REWARD_API_KEY was sent\)"):
             load(served, tokenizer=folder)
         served.key = None
         served.fault = lambda handler, content: handler.answer(401, f"bad key {handler.headers['Authorization']}")

@@ -82,6 +82,11 @@ class Checkpoint:
         """A value of the config that transformers may not know of."""
         return getattr(self.config, key, default)
 
+    def own_code(self, auto_class: str) -> str | None:
+        """The code that comes with it for an auto class of transformers; None where transformers has the class itself."""
+        own = (self.setting("auto_map") or {}).get(auto_class)
+        return own if own and not any(hasattr(transformers, name) for name in self.architectures) else None
+
     @property
     def revision(self) -> str:
         """Of its files on the hub, and of its adapter's."""
@@ -169,6 +174,15 @@ class Checkpoint:
         """All tensors of a file beside the weights, such as `value_head.safetensors`; empty where there is no such file."""
         found = self._file(file)
         return {} if found is None else _tensors_of(found)
+
+    def has_file(self, name: str) -> bool:
+        """Whether there is a file of this name beside the weights."""
+        return self._file(name) is not None
+
+    @property
+    def weight_files(self) -> frozenset[str]:
+        """The names of the files that hold its weights; empty where they can't be known."""
+        return frozenset(self._weights().values())
 
     @functools.cached_property
     def _places(self) -> Mapping[str, str | Path | torch.Tensor]:

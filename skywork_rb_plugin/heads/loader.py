@@ -114,8 +114,7 @@ class FamilyLoader:
 
     def _refuse_own_code(self) -> None:
         """Without its code, transformers would take a class of its own for the checkpoint's, and call it the same."""
-        own = (self.checkpoint.setting("auto_map") or {}).get(self.family.auto_class)
-        if own and not any(hasattr(transformers, name) for name in self.checkpoint.architectures):
+        if own := self.checkpoint.own_code(self.family.auto_class):
             raise UserError(
                 f"{self.checkpoint.name} ({self.checkpoint.architecture}) is read by code that comes with it ({own}), expected "
                 "trust_remote_code=True in --model_args, once you have read that code, or head=NAME for another head"

@@ -11,13 +11,13 @@ from transformers.utils.hub import extract_commit_hash
 
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.models import checkpoints, score_cache
-from skywork_rb_plugin.models.api_head import served_head
 from skywork_rb_plugin.models.api_options import check_api_options
 from skywork_rb_plugin.models.options import plain
 from skywork_rb_plugin.models.reading import tried
 from skywork_rb_plugin.models.reward_lm import RewardLM
+from skywork_rb_plugin.models.served_heads import served_head
 from skywork_rb_plugin.rendering.rendered import PROBES
-from skywork_rb_plugin.servers.access import Access, OtherModel, ServerError
+from skywork_rb_plugin.servers.access import Access, AnotherModel, ServerError
 from skywork_rb_plugin.servers.connection import Connection
 from skywork_rb_plugin.servers.finding import find_protocol
 from skywork_rb_plugin.servers.protocols import PROTOCOLS
@@ -68,11 +68,10 @@ class APIReward(RewardLM):
             used.
     """
 
-    # of --model_args, what decides no score
-    decides_nothing = frozenset(
+    indifferent = frozenset(
         {
             "device", "base_url", "batch_size", "num_concurrent", "max_retries", "timeout", "connect_timeout",
-            "verify_certificate", "ca_cert_path",
+            "verify_certificate", "ca_cert_path", "scale", "scores_saturated",
         }
     )  # fmt: skip
 
@@ -185,8 +184,8 @@ class APIReward(RewardLM):
         """As any model; where the server is gone, the line says what is left."""
         try:
             super()._run(conversations, answer, counts, left, **bar)
-        except OtherModel as error:
-            raise OtherModel(
+        except AnotherModel as error:
+            raise AnotherModel(
                 f"{error}; scores of this run may be of either: begin anew, with another --use_cache path or score's --overwrite"
             ) from error
         except ServerError as error:
@@ -196,7 +195,7 @@ class APIReward(RewardLM):
         """As any model; a cache that scores of another model may have come into is no one's any more."""
         try:
             return super().loglikelihood(requests, disable_tqdm)
-        except OtherModel:
+        except AnotherModel:
             if self._database is not None:
                 with score_cache.in_use(self._database):
                     score_cache.disown(self._database)

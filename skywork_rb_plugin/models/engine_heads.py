@@ -10,9 +10,13 @@ from transformers.modeling_layers import GenericForSequenceClassification
 
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.heads.checkpoint import Checkpoint
-from skywork_rb_plugin.heads.families.process import second
+from skywork_rb_plugin.heads.families.classifier import Classifier
+from skywork_rb_plugin.heads.families.openrlhf import OpenRLHF, head_prefix
+from skywork_rb_plugin.heads.families.process import QwenProcess, TokenClassifier, second
+from skywork_rb_plugin.heads.families.value_heads import Mlp
 from skywork_rb_plugin.heads.family import Family, Loaded
 from skywork_rb_plugin.heads.head import Head
+from skywork_rb_plugin.models.engine_checks import check_tensors
 
 # what makes of vLLM's raw numbers, (reads, k), those that the family's layers give
 Values = Callable[[torch.Tensor], torch.Tensor]
@@ -25,11 +29,13 @@ class EngineHead(NamedTuple):
         head: the family's; its `values` takes vLLM's numbers.
         task: vLLM's, `classify` for those of the last token or `token_classify` for those of all.
         config: values of the model's config by which vLLM takes it for what it is.
+        loaded: what the head is made of; the model has no weights.
     """
 
     head: Head
     task: str
     config: dict[str, object]
+    loaded: Loaded
 
 
 def engine_head(
@@ -38,12 +44,14 @@ def engine_head(
     """The head of a checkpoint, of which nothing is loaded but what the head is made of.
 
     Raises:
-        UserError: vLLM has no such head; or the checkpoint lacks something of it.
+        UserError: vLLM has no such head; or the checkpoint lacks something of it, or has more.
     """
-    if family.name not in _READ or checkpoint.adapter is not None:
+    # a plugin's family may have the name of ours
+    if (make := _READ.get(type(family))) is None:
         raise _unknown(family, checkpoint)
-    family.loading(checkpoint)
-    return _READ[family.name](family, checkpoint, tokenizer, pad_id)
+    found = make(family, checkpoint, tokenizer, pad_id)
+    check_tensors(family, checkpoint, found.loaded.model)
+    return found
 
 
 def _classifier(family: Family, checkpoint: Checkpoint, tokenizer, pad_id: int | None) -> EngineHead:
@@ -54,8 +62,11 @@ def _classifier(family: Family, checkpoint: Checkpoint, tokenizer, pad_id: int |
 
 def _value_head(family: Family, checkpoint: Checkpoint, tokenizer, pad_id: int | None) -> EngineHead:
     """The same on a model that does not call itself a classifier."""
-    if not checkpoint.has("score.weight"):
-        raise _unknown(family, checkpoint)
+    if (prefix := head_prefix(checkpoint)) != "score":
+        raise UserError(
+            f"found value_head_prefix {prefix} in {checkpoint.name} ({checkpoint.architecture}), expected score, which vLLM "
+            "reads; --model hf-reward reads it by any name"
+        )
     checkpoint.config.num_labels = 1
     return _linear(family, checkpoint, tokenizer, pad_id, values=lambda logits: logits)
 
@@ -70,9 +81,10 @@ def _linear(family: Family, checkpoint: Checkpoint, tokenizer, pad_id: int | Non
             f"{checkpoint.name} ({checkpoint.architecture}) has score.weight of the shape {found}, expected {expected}"
         )
     model.score = torch.nn.Identity()  # vLLM has applied it
-    head = family.head(Loaded(checkpoint, model, tokenizer, pad_id))
+    loaded = Loaded(checkpoint, model, tokenizer, pad_id)
+    head = dataclasses.replace(family.head(loaded), **changes)
     config = {"architectures": [type(model).__name__], "num_labels": checkpoint.config.num_labels}
-    return EngineHead(dataclasses.replace(head, **changes), "classify", config)
+    return EngineHead(head, "classify", config, loaded)
 
 
 def _of_class(suffix: str, values: Values) -> Callable[..., EngineHead]:
@@ -82,8 +94,9 @@ def _of_class(suffix: str, values: Values) -> Callable[..., EngineHead]:
         if not any(name.endswith(suffix) for name in checkpoint.architectures):
             raise _unknown(family, checkpoint)
         model = _without_weights(transformers.AutoModel, family, checkpoint)
-        head = family.head(Loaded(checkpoint, model, tokenizer, pad_id))
-        return EngineHead(dataclasses.replace(head, values=values, dtype=None), "token_classify", {})
+        loaded = Loaded(checkpoint, model, tokenizer, pad_id)
+        head = dataclasses.replace(family.head(loaded), values=values, dtype=None)
+        return EngineHead(head, "token_classify", {}, loaded)
 
     return make
 
@@ -102,17 +115,17 @@ def _without_weights(auto: type, family: Family, checkpoint: Checkpoint) -> tran
 
 
 def _unknown(family: Family, checkpoint: Checkpoint) -> UserError:
-    what = f", with an adapter {checkpoint.adapter}" if checkpoint.adapter is not None else ""
+    names = ", ".join(one.name for one in _READ)
     return UserError(
-        f"found {checkpoint.name} ({checkpoint.architecture}{what}), read by the head {family.name}, expected one that vLLM "
-        f"computes, by the heads {', '.join(_READ)}; --model hf-reward reads it"
+        f"found {checkpoint.name} ({checkpoint.architecture}), read by the head {family.name}, expected one that vLLM "
+        f"computes, by the heads {names}; --model hf-reward reads it"
     )
 
 
-_READ: dict[str, Callable[..., EngineHead]] = {
-    "classifier": _classifier,
-    "openrlhf": _value_head,
-    "mlp": _of_class("Qwen2ForRewardModel", lambda numbers: numbers),
-    "qwen-prm": _of_class("Qwen2ForProcessRewardModel", second),
-    "token-classifier": _of_class("ForTokenClassification", second),
+_READ: dict[type[Family], Callable[..., EngineHead]] = {
+    Classifier: _classifier,
+    OpenRLHF: _value_head,
+    Mlp: _of_class("Qwen2ForRewardModel", lambda numbers: numbers),
+    QwenProcess: _of_class("Qwen2ForProcessRewardModel", second),
+    TokenClassifier: _of_class("ForTokenClassification", second),
 }

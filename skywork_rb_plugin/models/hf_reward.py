@@ -12,18 +12,19 @@ from skywork_rb_plugin.heads import plugins
 from skywork_rb_plugin.heads.checkpoint import Checkpoint
 from skywork_rb_plugin.heads.family import Loaded
 from skywork_rb_plugin.heads.loader import FamilyLoader
-from skywork_rb_plugin.heads.pooling import PadRule, pad_id_for_pooling
+from skywork_rb_plugin.heads.pooling import PadRule
 from skywork_rb_plugin.models.as_published import known_run
+from skywork_rb_plugin.models.family_reward import FamilyReward
 from skywork_rb_plugin.models.hf_backend import HFBackend, modes_kept
 from skywork_rb_plugin.models.options import check_length, plain, positions_of
-from skywork_rb_plugin.models.reading import family_of, refuse_unused
+from skywork_rb_plugin.models.reading import family_of
 from skywork_rb_plugin.scoring.choice import Scoring, choose_scorer
 from skywork_rb_plugin.scoring.padded import PaddedScorer
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
 
 
-class HFReward(HFBackend):
+class HFReward(FamilyReward, HFBackend):
     """`--model hf-reward`: scores `(conversation, response)` with a reward model, by the head that its checkpoint has.
 
     Takes every loading option of the host's `hf` (dtype, revision, device, parallelize, peft, quantisation,
@@ -87,25 +88,14 @@ class HFReward(HFBackend):
                     self._name, self.model.config, model=self.model, options=self._head_options
                 )
                 self.family = family_of(self.checkpoint, self._wanted_head, self.compares)
-            family = self.family.family
-            renderer = family.renderer(
-                self.tokenizer,
-                family.template if chat_template is None else chat_template,
-                self.chat_template_args,
-                self.max_length,
-                self._name,
-            )
+            renderer = self.renderer_for(self.tokenizer, chat_template, self.chat_template_args, self.max_length)
             self.render_with(renderer, chat_template)
-            pad_id = pad_id_for_pooling(
-                self.model.config, self._own_pad_id, self.tokenizer.eos_token_id, self._pad_rule
-            )
+            pad_id = self.pad_id(self.model.config, self._own_pad_id)
             loaded = Loaded(self.checkpoint, self.model, self.tokenizer, pad_id)
-            self._head = family.head(loaded)
-            refuse_unused(self.checkpoint, family.name)
+            head = self.family.family.head(loaded)
             if hasattr(self, "_loader"):
                 self._loader.say_unread()
-            self._warn_of_padding(loaded)
-            self.renderer.append = self._head.append
+            self.take(head, loaded, self._own_pad_id, self._probe.encode([0])[0])
             self.padded = PaddedScorer(
                 self.model, self._head, pad_id, self.device, self.mixed_precision_dtype,
                 self.batch_size if self.batch_size == "auto" else int(self.batch_size), self.batch_schedule,
@@ -119,7 +109,7 @@ class HFReward(HFBackend):
         if not (self.peft or self.delta):  # what an adapter makes of a model is another one
             names = (self._name, getattr(self.model.config, "_name_or_path", None) or "")
             self.known = known_run(
-                names, self.revision, type(self), self.renderer, self.probes[0], head=family.name,
+                names, self.revision, type(self), self.renderer, self.probes[0], head=self.family.family.name,
                 dtype=str(self.model.dtype).removeprefix("torch."), attention=self.scorer.attention,
             )  # fmt: skip
 
@@ -145,19 +135,9 @@ class HFReward(HFBackend):
         self._loader = FamilyLoader(self.family.family, self.checkpoint)
         return self._loader
 
-    @property
-    def steps(self) -> str | None:
-        """How the scores of steps become one reward; None for a head that scores none."""
-        return self._head.steps
-
     def positions(self, ids: Sequence[int]) -> list[int]:
         """Where the head reads."""
         return self._head.reads(ids)
-
-    def head_name(self) -> str:
-        """The head and, of a plugin's, where it comes from."""
-        origin = "" if self.family.origin == plugins.BUILT_IN else f" ({self.family.origin})"
-        return f"{self._head.name}{origin}"
 
     def identity(self) -> dict[str, str]:
         """With the rule by which rewards are read."""
@@ -166,18 +146,3 @@ class HFReward(HFBackend):
     def reward_info(self) -> dict[str, object]:
         """Likewise."""
         return {**super().reward_info(), "pad_rule": self._pad_rule}
-
-    def _warn_of_padding(self, loaded: Loaded) -> None:
-        """Say where the reference implementation would read, if it is another token."""
-        ids, pad_id = self._probe.encode([0])[0], loaded.pad_id
-        here = self._head.reads(ids)
-        other = pad_id_for_pooling(self.model.config, self._own_pad_id, self.tokenizer.eos_token_id, "reference")
-        loaded.pad_id = other  # not all heads go by it
-        there = self._head.reads(ids)
-        loaded.pad_id = pad_id
-        if here != there:
-            logger.warning(
-                "Scores of %s are read at %r (pad token of the config: %s). The reference implementation takes pad token "
-                "%s from the tokenizer and reads them at %r; pad_rule=reference imitates it.",
-                self._name, self.tokenizer.decode(ids[here[-1]]), pad_id, other, self.tokenizer.decode(ids[there[-1]]),
-            )  # fmt: skip

@@ -137,11 +137,14 @@ def positions_of(model: torch.nn.Module) -> int | None:
 
 def _ropes_by_length(config: transformers.PretrainedConfig) -> list[str]:
     """Kinds of rotary positions that go by `max_position_embeddings` (transformers, modeling_rope_utils.py)."""
-    text = config.get_text_config()
+    kinds = {rope.get("rope_type", rope.get("type")) for rope in ropes_of(config.get_text_config())}
+    return sorted({"dynamic", "longrope", "yarn"} & kinds)
+
+
+def ropes_of(text: transformers.PretrainedConfig) -> list[Mapping]:
+    """How rotary positions turn, by a decoder's config: what it says of all layers, then of each kind of layer."""
     ropes = getattr(text, "rope_parameters", None) or getattr(text, "rope_scaling", None) or {}
-    # one, or one for each kind of layer
-    each = [ropes, *(rope for rope in ropes.values() if isinstance(rope, Mapping))]
-    return sorted({"dynamic", "longrope", "yarn"} & {rope.get("rope_type", rope.get("type")) for rope in each})
+    return [ropes, *(rope for rope in ropes.values() if isinstance(rope, Mapping))]
 
 
 def check_batch_size(size: object, most: object) -> None:

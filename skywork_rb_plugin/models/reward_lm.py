@@ -62,6 +62,8 @@ class RewardLM(LM):
     sums_up = True
     # whether a reward takes two models, whose scores are kept one by one
     takes_halves = False
+    # options that decide no reward
+    indifferent: frozenset[str] = frozenset({"device"})
 
     def __init__(self, *args, **kwargs) -> None:
         self._database = None

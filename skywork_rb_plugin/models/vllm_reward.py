@@ -12,14 +12,22 @@ import transformers
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.heads import plugins
 from skywork_rb_plugin.heads.checkpoint import Checkpoint
-from skywork_rb_plugin.heads.pooling import PadRule, pad_id_for_pooling
+from skywork_rb_plugin.heads.pooling import PadRule
 from skywork_rb_plugin.models import checkpoints
 from skywork_rb_plugin.models.as_published import known_run
+from skywork_rb_plugin.models.engine_checks import check_checkpoint, check_class, check_positions
 from skywork_rb_plugin.models.engine_heads import engine_head
+from skywork_rb_plugin.models.family_reward import FamilyReward
 from skywork_rb_plugin.models.options import check_length, check_values, own_length, plain, shown
-from skywork_rb_plugin.models.reading import family_of, finding_config, place_of, refuse_unused, tried
-from skywork_rb_plugin.models.reward_lm import RewardLM
-from skywork_rb_plugin.models.vllm_options import check_installed, deciding, engine_options
+from skywork_rb_plugin.models.reading import family_of, finding_config, place_of, tried
+from skywork_rb_plugin.models.vllm_options import (
+    check_alone,
+    check_installed,
+    check_overrides,
+    deciding,
+    engine_options,
+    importing,
+)
 from skywork_rb_plugin.rendering.rendered import PROBES
 from skywork_rb_plugin.scoring.choice import warn_of_equal
 from skywork_rb_plugin.scoring.engine import EngineScorer
@@ -27,7 +35,7 @@ from skywork_rb_plugin.scoring.engine import EngineScorer
 logger = logging.getLogger(f"lm_eval.{__name__}")
 
 
-class VLLMReward(RewardLM):
+class VLLMReward(FamilyReward):
     """`--model vllm-reward`: scores `(conversation, response)` with a reward model whose head vLLM computes.
 
     Takes every option of vLLM's engine (tensor_parallel_size, pipeline_parallel_size, data_parallel_size,
@@ -51,8 +59,8 @@ class VLLMReward(RewardLM):
         revision: of the checkpoint on the hub.
         tokenizer: hub name or folder of another tokenizer.
         add_bos_token: whether the tokenizer puts a BOS; default: as it does.
-        trust_remote_code: whether code that comes with the checkpoint may run.
-        hf_overrides: values of the model's config for vLLM, by name.
+        trust_remote_code: whether code that comes with config or tokenizer may run; a model's own is refused.
+        hf_overrides: values of the model's config, by name.
 
     Raises:
         UserError: vLLM is not installed, has no such option or no such model, or can't start; or the checkpoint is no reward
@@ -84,47 +92,39 @@ class VLLMReward(RewardLM):
                 "pretrained": pretrained, "head": head, "label": label, "steps": steps, "chat_template": chat_template,
                 "chat_template_args": chat_template_args, "pad_rule": pad_rule, "max_length": max_length,
                 "max_position_embeddings": max_position_embeddings, "dtype": dtype, "head_dtype": head_dtype,
-                "tokenizer": tokenizer, "hf_overrides": hf_overrides, **kwargs,
+                "revision": revision, "tokenizer": tokenizer, "add_bos_token": add_bos_token,
+                "trust_remote_code": trust_remote_code, "hf_overrides": hf_overrides, **kwargs,
             }
         )  # fmt: skip
         super().__init__()
         pretrained = place_of(pretrained)
         self._name, self._pad_rule, self._revision, self._bos = pretrained, pad_rule, revision, add_bos_token
+        self._remote = {"revision": revision, "trust_remote_code": trust_remote_code}
         self._engine_options = engine_options({key: plain(value) for key, value in kwargs.items()}, _ours())
-        length = plain(max_length)
-        remote = {"revision": revision, "trust_remote_code": trust_remote_code}
-
-        plugins.registered()  # families may bring configs of models that transformers does not know
-        with finding_config(pretrained):
-            config = transformers.AutoConfig.from_pretrained(pretrained, **remote)
         self._overrides = dict(hf_overrides or {})
         if max_position_embeddings is not None:
             self._overrides["max_position_embeddings"] = plain(max_position_embeddings)
-        config.update(self._overrides)
-        read = self._tokenizer(tokenizer or pretrained, add_bos_token, remote)
+        config, length = self._config(), plain(max_length)
+        read = self._tokenizer(tokenizer or pretrained)
         check_length(length, own := own_length(config, read), pretrained, config)
         self.checkpoint = Checkpoint(
             pretrained, config, pretrained, options={"label": label, "steps": steps}, files={"revision": revision}
         )
         self.family = family_of(self.checkpoint, head)
         family = self.family.family
-        pad_id = pad_id_for_pooling(config, read.pad_token_id, read.eos_token_id, pad_rule)
-        found = engine_head(family, self.checkpoint, read, pad_id)
-        refuse_unused(self.checkpoint, family.name)
-        self._head, self._dtype = found.head, self._dtype_for(dtype)
-        self.renderer = family.renderer(
-            read,
-            family.template if chat_template is None else chat_template,
-            chat_template_args or {},
-            length or family.length or own or _DEFAULT_LENGTH,
-            pretrained,
-        )
-        self.renderer.vocabulary, self.renderer.append = config.get_text_config().vocab_size, found.head.append
+        check_checkpoint(family, self.checkpoint)
+        length = length or family.length or own or _DEFAULT_LENGTH
+        check_positions(self.checkpoint, length)
+        self._dtype = self._dtype_for(dtype)
+        self.renderer = self.renderer_for(read, chat_template, chat_template_args, length)
+        self.renderer.vocabulary = config.get_text_config().vocab_size
         probe = tried(self.renderer, PROBES, chat_template)
-        engine = self._start(found.task, {"head_dtype": head_dtype, **found.config, **self._overrides}, remote)
+        self._pad_id = self.pad_id(config, read.pad_token_id)
+        found = engine_head(family, self.checkpoint, read, self._pad_id)
+        self.take(found.head, found.loaded, read.pad_token_id, probe.encode([0])[0])
+        engine = self._start(found.task, {"head_dtype": head_dtype, **self._overrides, **found.config})
         self.scorer = EngineScorer(engine, found.head, found.task == "token_classify")
-        rewards = [score for scored in self.scorer.run(probe) for score in scored.scores]
-        warn_of_equal(rewards)
+        warn_of_equal([score for scored in self.scorer.run(probe) for score in scored.scores])
         logger.info("Rewards of %s are read by the head %s, in vLLM.", pretrained, self.head_name())
         self.known = known_run(
             [pretrained], revision, type(self), self.renderer, PROBES[0],
@@ -143,23 +143,35 @@ class VLLMReward(RewardLM):
         check_values(options)
         for name, kinds, expected in (
             ("head_dtype", ("model", "float32"), "model or float32"),
+            ("revision", str, "a branch, tag or commit"),
             ("tokenizer", str, "a hub name or a folder"),
+            ("add_bos_token", bool, "True or False"),
+            ("trust_remote_code", bool, "True or False"),
             ("hf_overrides", Mapping, "names and values of the model's config"),
         ):
             value = options.get(name)
             fits = value in kinds if isinstance(kinds, tuple) else isinstance(value, kinds)
             if value is not None and not fits:
                 raise UserError(f"found {name}={value!r}, expected {expected}")
+        check_overrides(options.get("hf_overrides") or {})
+        check_alone()
         check_installed()
         engine_options(options, _ours())
 
     # loading
 
-    @staticmethod
-    def _tokenizer(name: str, add_bos_token: bool | None, remote: Mapping) -> transformers.PreTrainedTokenizerBase:
-        bos = {} if add_bos_token is None else {"add_bos_token": add_bos_token}
+    def _config(self) -> transformers.PretrainedConfig:
+        """The model's, with the values that the user gives."""
+        plugins.registered()  # families may bring configs of models that transformers does not know
+        with finding_config(self._name):
+            config = transformers.AutoConfig.from_pretrained(self._name, **self._remote)
+        config.update(self._overrides)
+        return config
+
+    def _tokenizer(self, name: str) -> transformers.PreTrainedTokenizerBase:
+        bos = {} if self._bos is None else {"add_bos_token": self._bos}
         try:
-            return transformers.AutoTokenizer.from_pretrained(name, **remote, **bos)
+            return transformers.AutoTokenizer.from_pretrained(name, **self._remote, **bos)
         except Exception as error:
             # transformers and tokenizers raise all kinds
             raise UserError(
@@ -175,21 +187,35 @@ class VLLMReward(RewardLM):
             own = self.checkpoint.tensor(names[0]).dtype if names else torch.float32
         return str(own).removeprefix("torch.")
 
-    def _start(self, task: str, config: Mapping, remote: Mapping):
+    def _start(self, task: str, config: Mapping):
         """The engine.
+
+        Args:
+            task: of vLLM.
+            config: values of the model's config.
 
         Raises:
             UserError: it does not start, with vLLM's reason where it gives one.
         """
-        from vllm import __version__
-        from vllm.config import PoolerConfig
+        with importing():
+            from vllm import ModelRegistry, __version__
+            from vllm.config import PoolerConfig
 
-        from skywork_rb_plugin.scoring.vllm_engine import VLLMEngine, block_size
+            from skywork_rb_plugin.scoring.vllm_engine import VLLMEngine, block_size
 
+        architectures = config.get("architectures", self.checkpoint.architectures)
+        check_class(self.checkpoint, architectures, ModelRegistry.get_supported_archs())
         arguments = {
             "model": self._name,
             "runner": "pooling",
-            "pooler_config": PoolerConfig(task=task, tok_pooling_type="ALL"),
+            # what is left open here vLLM takes from files of sentence-transformers
+            "pooler_config": PoolerConfig(
+                task=task, seq_pooling_type="LAST", tok_pooling_type="ALL", use_activation=False
+            ),
+            # another class than vLLM's own may read another token, or has no head
+            "model_impl": "vllm",
+            # `auto` takes consolidated*.safetensors where there are such
+            "load_format": "hf",
             "skip_tokenizer_init": True,
             "dtype": self._dtype,
             "max_model_len": self.renderer.max_length,
@@ -197,12 +223,12 @@ class VLLMReward(RewardLM):
             # vLLM reads its cache only where the last token is enough
             "enable_prefix_caching": task == "classify",
             "disable_log_stats": True,
-            **remote,
+            **self._remote,
             **block_size(),
             **self._engine_options,
         }
         try:
-            return VLLMEngine(task, arguments)
+            engine = VLLMEngine(task, arguments)
         except Exception as error:
             # of pydantic, torch, ray or the engine's processes
             options = {"dtype": self._dtype, "max_length": self.renderer.max_length, **self._engine_options}
@@ -211,17 +237,16 @@ class VLLMReward(RewardLM):
                 f"{type(error).__name__}: {' '.join(str(error).split())[:400]} (its own lines in the log may say more; check "
                 "--model_args, or score it with --model hf-reward)"
             ) from error
+        pooler = engine.config.model_config.pooler_config
+        if (pooler.seq_pooling_type, pooler.logit_mean, pooler.logit_sigma) != ("LAST", None, None):
+            engine.close()
+            raise UserError(
+                f"found that vLLM {__version__} pools {self._name} otherwise than asked ({pooler}), expected the last token's "
+                "own logits; --model hf-reward reads it"
+            )
+        return engine
 
     # what it says of itself
-
-    @property
-    def steps(self) -> str | None:
-        """How the scores of steps become one reward; None for a head that scores none."""
-        return self._head.steps
-
-    def head_name(self) -> str:
-        """The head, for the results file and the cache's fingerprint."""
-        return self._head.name
 
     def identity(self) -> dict[str, str]:
         """What decides a score beside rendering and attention, in words."""
@@ -232,12 +257,14 @@ class VLLMReward(RewardLM):
             "revision": self._state(),
             "engine": settings["engine"],
             "engine options": str(deciding(self._engine_options)),
+            "device": str(settings["device"]),
             "head": self.head_name(),
             "head dtype": settings["head_dtype"],
             "dtype": settings["dtype"],
             "tokenizer": f"{name}, {checkpoints.revision_of(name, None)}, {len(read)} tokens, BOS {self._bos}",
             "config": checkpoints.config_hash(self.checkpoint.config),
-            "pad rule": self._pad_rule,
+            "trusted code": str(self._remote["trust_remote_code"]),
+            "pad rule": f"{self._pad_rule}, pad token {self._pad_id}",
         }
 
     def reward_info(self) -> dict[str, object]:

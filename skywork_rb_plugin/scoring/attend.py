@@ -12,7 +12,7 @@ import transformers
 from torch.nn.attention.flex_attention import BlockMask
 from torch.nn.functional import scaled_dot_product_attention
 
-from skywork_rb_plugin.scoring.masks import TreeMask
+from skywork_rb_plugin.scoring.masks import TreeMask, tree_of
 
 # our names among transformers' attention implementations
 BY_BLOCKS, BY_FLEX = "prefix_tree", "prefix_tree_flex"
@@ -31,7 +31,6 @@ def compiled_apart(function: Callable, dynamic: bool = False) -> Callable:
     return torch.compile(function, dynamic=dynamic, fullgraph=not dynamic, **_APART)
 
 
-@torch.compiler.disable  # a loop of many shapes
 def attend_by_blocks(
     module: torch.nn.Module,
     query: torch.Tensor,
@@ -40,10 +39,12 @@ def attend_by_blocks(
     attention_mask: None,
     scaling: float | None = None,
     softcap: float | None = None,
-    prefix_tree: TreeMask | None = None,
+    prefix_tree: TreeMask | torch.Tensor | None = None,
     **kwargs,
 ) -> tuple[torch.Tensor, None]:
     """Attention of one pack, each block of queries over the keys that it sees.
+
+    Where the layer is compiled this is one operator of its graph, since blocks have many shapes.
 
     Args:
         module: the attention layer.
@@ -53,7 +54,7 @@ def attend_by_blocks(
         attention_mask: not used.
         scaling: factor of the logits; default: 1 / sqrt(size per head).
         softcap: logits become `softcap * tanh(logits / softcap)` (transformers, models/gemma2/modeling_gemma2.py).
-        prefix_tree: who sees whom.
+        prefix_tree: who sees whom; in a compiled layer, that as a tensor (`TreeMask.of_layer`).
         kwargs: what other attention functions take.
 
     Returns:
@@ -63,17 +64,40 @@ def attend_by_blocks(
         NotImplementedError: the model's attention needs more than this.
     """
     _check(prefix_tree, kwargs)
+    scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+    if isinstance(prefix_tree, torch.Tensor):
+        return _attend_in_graph(query, key, value, prefix_tree, scaling, softcap), None
+    return _over_blocks(query, key, value, prefix_tree, module.layer_idx, scaling, softcap), None
+
+
+def _over_blocks(query, key, value, tree: TreeMask, layer: int, scaling: float, softcap: float | None) -> torch.Tensor:
     _, heads, tokens, width = query.shape
     groups = key.shape[1]
     attend = _soft_capped(softcap) if softcap is not None else scaled_dot_product_attention
-    scaling = width**-0.5 if scaling is None else scaling
     attended = query.new_empty(tokens, heads, value.shape[-1])
-    for block in prefix_tree.key_blocks(module.layer_idx, heads // groups, query.dtype, query.device):
+    for block in tree.key_blocks(layer, heads // groups, query.dtype, query.device):
         # the heads that share keys become one head with more queries: no key is copied for each of them
         queries = query[:, :, block.queries].reshape(1, groups, -1, width)
         some = attend(queries, key[:, :, block.keys], value[:, :, block.keys], attn_mask=block.mask, scale=scaling)
         attended[block.queries] = some.reshape(heads, -1, value.shape[-1]).transpose(0, 1)
-    return attended[None], None
+    return attended[None]
+
+
+@torch.library.custom_op("skywork_rb_plugin::attend_by_blocks", mutates_args=())
+def _attend_in_graph(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    tree: torch.Tensor,
+    scaling: float,
+    softcap: float | None,
+) -> torch.Tensor:
+    return _over_blocks(query, key, value, *tree_of(tree), scaling, softcap)
+
+
+@_attend_in_graph.register_fake
+def _(query, key, value, tree, scaling, softcap):
+    return query.new_empty(1, query.shape[2], query.shape[1], value.shape[-1])
 
 
 def attend_by_flex(

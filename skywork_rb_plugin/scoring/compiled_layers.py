@@ -1,7 +1,7 @@
 """Compiles a decoder layer by layer: one graph for all layers that are alike, in place only while a pack is computed."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -28,7 +28,9 @@ class CompiledLayers:
             raise UserError(f"found compile=True for {type(decoder).__name__}, which has no `layers`, expected False")
         # torch counts what it compiles for each device, and stops at 8
         compiled = defaultdict(lambda: compiled_apart(_forward, dynamic))
-        self._forwards = {layer: partial(compiled[_device(layer)], layer) for layer in layers[:-1]}
+        self._forwards = {
+            layer: partial(_call, compiled[_device(layer)], layer, number) for number, layer in enumerate(layers[:-1])
+        }
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
@@ -52,6 +54,12 @@ def _place(layer: torch.nn.Module) -> str:
 
 def _device(layer: torch.nn.Module) -> torch.device:
     return next(layer.parameters()).device
+
+
+def _call(compiled: Callable, layer: torch.nn.Module, number: int, *args, **kwargs):
+    if "prefix_tree" in kwargs:
+        kwargs["prefix_tree"] = kwargs["prefix_tree"].of_layer(number)
+    return compiled(layer, *args, **kwargs)
 
 
 def _forward(layer: torch.nn.Module, *args, **kwargs):

@@ -6,8 +6,10 @@ Everywhere token q sees token k when `k <= q < subtree_ends[k]` and, in a layer 
 
 import functools
 import inspect
+import itertools
 from collections.abc import Callable
 from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
@@ -96,6 +98,8 @@ class TreeMask:
         ends = np.concatenate([pack.subtree_ends, np.arange(len(pack) + 1, size + 1, dtype=np.int32)])
         self.subtree_ends = torch.from_numpy(ends)
         self._there = {torch.device("cpu"): (self.subtree_ends, self.depths)}
+        self._number = next(_numbers)
+        _trees[self._number] = self
         self._key_blocks: dict[tuple, list[KeyBlock]] = {}
         self._block_masks: dict[tuple, TreeBlockMask] = {}
 
@@ -124,6 +128,10 @@ class TreeMask:
         if wanted not in self._key_blocks:
             self._key_blocks[wanted] = self._find_key_blocks(*wanted)
         return self._key_blocks[wanted]
+
+    def of_layer(self, layer: int) -> torch.Tensor:
+        """This and a layer's index as numbers, (2,), from which `tree_of` has both: compiled graphs take tensors alone."""
+        return torch.tensor([self._number, layer])
 
     def _for_model(self, make: Callable[[int | None], object]):
         """One mask, or a dict of them for a model with several kinds of layers."""
@@ -189,6 +197,16 @@ class TreeMask:
             return visible if window is None else visible & (depths[q] - depths[k] < window)
 
         return sees
+
+
+def tree_of(numbers: torch.Tensor) -> tuple[TreeMask, int]:
+    """The inverse of `TreeMask.of_layer`, as long as that tree is in use."""
+    number, layer = numbers.tolist()
+    return _trees[number], layer
+
+
+_trees: WeakValueDictionary[int, TreeMask] = WeakValueDictionary()
+_numbers = itertools.count()
 
 
 def _in_a_row(indices: torch.Tensor) -> torch.Tensor | slice:

@@ -13,10 +13,12 @@ import vllm
 from vllm import AsyncEngineArgs, AsyncLLMEngine, PoolingParams, PoolingRequestOutput
 from vllm.inputs.engine import tokens_input
 from vllm.platforms import current_platform
+from vllm.v1.engine.exceptions import EngineDeadError
 
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.scoring import orphans
 from skywork_rb_plugin.scoring.engine import Pooled
+from skywork_rb_plugin.scoring.vllm_worker import Asked
 
 # prompts that each replica has at once: enough that none waits for us, few enough that a killed run loses little
 _AT_ONCE = 512
@@ -46,22 +48,18 @@ class VLLMEngine:
         threading.Thread(target=self._loop.run_forever, name="vllm", daemon=True).start()
         try:
             self._running = [self._submit(_started(options)).result()]
+            asked = self._submit(self._running[0].collective_rpc("attention_backends")).result()
         except BaseException:
             self._loop.call_soon_threadsafe(self._loop.stop)
             raise
         self.config = self._running[0].vllm_config
+        self.attention = f"vLLM {' and '.join(sorted({name for names in asked for name in names}))}"
         self.close = weakref.finalize(self, _stop, self._running, self._loop)
 
     @property
     def replicas(self) -> int:
         """How many share the prompts."""
         return self.config.parallel_config.data_parallel_size
-
-    @property
-    def attention(self) -> str:
-        """By what it attends: the user's choice, or its own."""
-        backend = self.config.attention_config.backend
-        return f"vLLM {backend.name}" if backend else "vLLM's choice"
 
     def settings(self) -> dict[str, object]:
         """How it computes, for the results file."""
@@ -121,17 +119,24 @@ class VLLMEngine:
 
 async def _started(options: Mapping[str, object]) -> AsyncLLMEngine:
     """Made in its event loop, which it keeps to."""
-    return AsyncLLMEngine.from_engine_args(AsyncEngineArgs(**options))
+    worker = f"{Asked.__module__}.{Asked.__qualname__}"
+    return AsyncLLMEngine.from_engine_args(AsyncEngineArgs(worker_extension_cls=worker, **options))
 
 
 def _result_or_line(future: Future) -> Pooled:
     try:
         return future.result()
-    except Exception as error:
+    except EngineDeadError as error:
         raise UserError(
             f"vLLM stopped while it scored ({type(error).__name__}: {' '.join(str(error).split())[:300]}); its own lines in the "
             "log say why: expected a smaller gpu_memory_utilization=… or max_num_batched_tokens=… in --model_args where "
             "memory ran out; scores finished before survive only under --use_cache"
+        ) from error
+    except Exception as error:
+        # of one prompt, such as a token id that its vocabulary lacks
+        raise UserError(
+            f"vLLM refused a conversation ({type(error).__name__}: {' '.join(str(error).split())[:300]}); its own lines in the "
+            "log may say more; scores finished before survive only under --use_cache"
         ) from error
 
 

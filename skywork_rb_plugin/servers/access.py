@@ -24,7 +24,7 @@ class Refused(ServerError):
     """It will answer no other request either."""
 
 
-class OtherModel(Refused):
+class AnotherModel(Refused):
     """It runs another model than before: scores that it gave meanwhile may be of either."""
 
 
@@ -76,7 +76,7 @@ class Access:
 
     def key_in_words(self) -> str:
         """Whether one was sent."""
-        return "the one there was sent" if self._key else "none was found there"
+        return f"the one in {KEY} was sent" if self._key else "none was found there"
 
     def hidden(self, text: str) -> str:
         """The text without the key."""

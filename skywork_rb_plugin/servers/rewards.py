@@ -4,7 +4,7 @@ import math
 import reprlib
 from collections.abc import Sequence
 
-from skywork_rb_plugin.servers.access import OtherModel, ServerError
+from skywork_rb_plugin.servers.access import AnotherModel, ServerError
 from skywork_rb_plugin.servers.connection import Reply
 from skywork_rb_plugin.servers.protocols import Protocol, Served
 
@@ -42,7 +42,7 @@ def rewards(
             f"{protocol.path} of a reward server; give another protocol=… in --model_args?"
         ) from error
     if answer.model is not None and served.model is not None and answer.model not in {served.model, *served.names}:
-        raise OtherModel(
+        raise AnotherModel(
             f"{where}: found an answer by the model {answer.model}, expected {served.model}, which was asked: is another server "
             "behind that address now?"
         )

@@ -13,7 +13,7 @@ from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.rendering.as_text import TextRenderer
 from skywork_rb_plugin.rendering.renderer import Renderer
 from skywork_rb_plugin.scoring.batches import Conversations, Scored, ahead, chunks
-from skywork_rb_plugin.servers.access import Access, OtherModel, Refused, ServerError
+from skywork_rb_plugin.servers.access import Access, AnotherModel, Refused, ServerError
 from skywork_rb_plugin.servers.connection import Connection
 from skywork_rb_plugin.servers.protocols import PROTOCOLS, Input, Served
 from skywork_rb_plugin.servers.rewards import rewards
@@ -99,7 +99,7 @@ class ServedScorer:
         refuses everything. The model is looked at once more at the end, also after a failure.
 
         Raises:
-            ServerError: the server can't be used any more; OtherModel where it runs another model.
+            ServerError: the server can't be used any more; AnotherModel where it runs another model.
         """
         failure: UserError | None = None
         scale, saturated = self.scale.name, self.scale.saturated
@@ -126,7 +126,7 @@ class ServedScorer:
                     except UserError as error:
                         if isinstance(error, Refused):
                             until = min(until, time.monotonic() + _GRACE)
-                        failure = error if failure is None or isinstance(error, OtherModel) else failure
+                        failure = error if failure is None or isinstance(error, AnotherModel) else failure
                         continue
                     self.scale.learn(scores)
                     yield Scored(batch.numbers, scores, batch.lengths, sum(batch.sent), 0)
@@ -142,7 +142,7 @@ class ServedScorer:
         checked = connection.start(connection.once(lambda: self._check_model(connection), self._heard))
         try:
             checked.result(_GRACE if failure else None)
-        except OtherModel:
+        except AnotherModel:
             raise
         except (UserError, Late):
             # of a server that is gone nothing can be known
@@ -237,7 +237,7 @@ class ServedScorer:
         """Ask what it says it runs, and for the scores that it gave when it was found.
 
         Raises:
-            OtherModel: one of them is another.
+            AnotherModel: one of them is another.
         """
         try:
             now = await self.protocol.serves(connection.ask, self.served.model)
@@ -251,6 +251,6 @@ class ServedScorer:
             if not alike(scores, self.probes):
                 different = [f"the scores {scores} of a few conversations, not {self.probes}"]
         if different:
-            raise OtherModel(
+            raise AnotherModel(
                 f"{self.access.root}: found another model there than before: {'; '.join(different)}, expected the same until the end"
             )

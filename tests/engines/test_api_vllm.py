@@ -82,7 +82,7 @@ def test_rewards_are_those_of_hf_reward(folder, server, protocol, monkeypatch):
 def test_what_it_refuses(server, monkeypatch):
     """A wrong key, a model that it does not have, another protocol; one line each."""
     monkeypatch.setenv("REWARD_API_KEY", "sk-wrong")
-    with pytest.raises(UserError, match=r"found status 401 .*\(the one there was sent\)"):
+    with pytest.raises(UserError, match=r"found status 401 .*\(the one in REWARD_API_KEY was sent\)"):
         APIReward(base_url=server)
     monkeypatch.setenv("REWARD_API_KEY", "sk-secret")
     with pytest.raises(UserError, match="found model=big in --model_args, expected one that the server has: tiny"):

@@ -25,7 +25,8 @@ VALUE_HEAD = {"normalize_reward": True, "mean": 0.4, "std": 1.7}
 # head -> architecture, labels, shapes of the head's tensors, options, whether all tokens' numbers are asked for
 HEADS = {
     "classifier": ("Qwen2ForSequenceClassification", 3, {"score.weight": (3, 64)}, {"label": 1}, False),
-    "openrlhf": ("RewardModel", 1, {"score.weight": (1, 64)}, {}, False),
+    # with a bias, which vLLM adds; its config does not say how many labels
+    "openrlhf": ("RewardModel", None, {"score.weight": (1, 64), "score.bias": (1,)}, {}, False),
     "mlp": ("Qwen2ForRewardModel", 1, layers(1), {}, True),
     "qwen-prm": ("Qwen2ForProcessRewardModel", 2, layers(2), {"steps": "min"}, True),
     "token-classifier": (
@@ -39,8 +40,8 @@ def test_heads_that_vllm_computes(head, tmp_path):
     """One label of several, value heads, two layers, and the steps of process models are read as in hf-reward."""
     architecture, labels, shapes, options, by_token = HEADS[head]
     config, tensors = decoder(
-        "qwen2", architectures=[architecture], num_labels=labels, hidden_size=64, num_attention_heads=2,
-        num_key_value_heads=1, head_dim=32, **VALUE_HEAD if head == "openrlhf" else {},
+        "qwen2", architectures=[architecture], hidden_size=64, num_attention_heads=2, num_key_value_heads=1, head_dim=32,
+        **VALUE_HEAD if labels is None else {"num_labels": labels},
     )  # fmt: skip
     tensors |= {name: numbers(name, shape) for name, shape in shapes.items()}
     tokenizer = make_tokenizer(add_bos=False)

@@ -1,35 +1,21 @@
 """vllm-reward: what vLLM's engine gives beside hf-reward, on tiny checkpoints; `make test-vllm` runs it."""
 
-import psutil
+import dataclasses
+import json
+from pathlib import Path
+
 import pytest
-from beside_hf import in_hf, in_vllm
-from conftest import FAMILIES, TEMPLATE, make_model, make_tokenizer, preference_task
+import transformers
+from beside_hf import LENGTH, PAIRS, checkpoint, in_hf, in_vllm
+from conftest import FAMILIES, make_tokenizer, preference_task
 from lm_eval import simple_evaluate
 
 from skywork_rb_plugin import UserError
+from skywork_rb_plugin.models import vllm_options
 
-pytest.importorskip("vllm")
+AsyncEngineArgs = pytest.importorskip("vllm").AsyncEngineArgs
 
-PAIRS = [
-    *[("Question?", text) for text in ("short", "a much longer response that goes on", "x", "Grüße, 你好 🙂")],
-    *[(f"Question {i}?", f"answer {i} " * i) for i in range(1, 20)],
-    ("Question?", "one that ends in pad tokens<|pad|><|pad|>"),
-    ("Too long?", "the quick brown fox " * 200),
-]
-# heads of a size that vLLM has on a CPU
-SIZE = {"hidden_size": 64, "head_dim": 32}
 CAPPED = {"query_pre_attn_scalar": 32, "sliding_window": 64, "attn_logit_softcapping": 0.5}
-# no marker after a response, so that it may end in pad tokens
-OPEN = TEMPLATE.replace("<|end|>", "")
-ROWS = [
-    {"prompt": f"Question {i}?", "chosen": f"answer {i} " * (i % 50), "rejected": f"no {i}", "id": i}
-    for i in range(700)
-]
-
-
-def checkpoint(folder, family, **settings):
-    """A classifier with one label."""
-    return make_model(folder, family, tokenizer=make_tokenizer(OPEN), **SIZE, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +23,19 @@ def folders(tmp_path_factory):
     """A checkpoint of each family; Gemma-2's soft-capping is tight enough to be seen."""
     root = tmp_path_factory.mktemp("models")
     settings = {"gemma-2": CAPPED}
-    return {family: checkpoint(root / family, family, **settings.get(family, {})) for family in FAMILIES}
+    found = {family: checkpoint(root / family, family, **settings.get(family, {})) for family in FAMILIES}
+    pool_by_the_mean(Path(found["llama-3.1"]))
+    return found
+
+
+def pool_by_the_mean(folder):
+    """Add the files of sentence-transformers that say so; vLLM goes by them where it is not told otherwise."""
+    kinds = {"": "sentence_transformers.models.Transformer", "1_Pooling": "sentence_transformers.models.Pooling"}
+    modules = [{"idx": i, "name": str(i), "path": path, "type": kinds[path]} for i, path in enumerate(kinds)]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    (folder / "1_Pooling").mkdir()
+    pooling = {"word_embedding_dimension": 64, "pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False}
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -57,6 +55,30 @@ def test_rewards_are_those_of_hf_reward(models):
     assert len(set(expected)) == len(PAIRS)
     assert max(map(abs, expected)) > 1  # which no sigmoid gives
     assert model.head_name() == hf.head_name()
+    assert model.scorer.attention == "vLLM CPU_ATTN"
+
+
+def test_few_prompts_are_under_way(models):
+    """A killed run loses no more than these."""
+    model, _ = models
+    taken = []
+
+    def prompts():
+        for i in range(2000):
+            taken.append(i)
+            yield i, [5, 6, 7 + i % 200]
+
+    results = model.scorer.engine.run(prompts())
+    next(results)
+    results.close()
+    assert len(taken) == 512
+
+
+def test_a_conversation_that_vllm_refuses(models):
+    """The line does not say that the engine has stopped."""
+    model, _ = models
+    with pytest.raises(UserError, match=r"^vLLM refused a conversation \("):
+        list(model.scorer.engine.run([(0, [5] * (LENGTH + 1))]))
 
 
 def test_a_run_of_the_harness(models, task_manager, tmp_path):
@@ -100,58 +122,45 @@ def test_soft_capping_is_seen(folders, tmp_path):
     assert max(abs(a - b) for a, b in zip(capped, other, strict=True)) > 0.01
 
 
-def test_two_ranks_and_a_kill(folders, task_manager, tmp_path, monkeypatch):
-    """Two devices give the same; a run whose engine dies ends in one line, and on one device goes on from the cache."""
-    before = set(psutil.Process().children(recursive=True))
-    model = in_vllm(folders["qwen-3"], tensor_parallel_size=2, max_num_seqs=16)
-    hf = in_hf(folders["qwen-3"])
-    assert model.score(PAIRS) == pytest.approx(hf.score(PAIRS), abs=1e-4)
-    assert model.scorer.settings()["tensor_parallel_size"] == 2
-    started = set(psutil.Process().children(recursive=True)) - before
-    run = model.scorer.engine.run
-
-    def killed(prompts):
-        for i, results in enumerate(run(prompts)):
-            yield results
-            if i == 5:
-                for process in started:
-                    process.kill()
-
-    def evaluate(model):
-        return simple_evaluate(
-            model=model,
-            tasks=[preference_task(ROWS, tmp_path)],
-            task_manager=task_manager,
-            use_cache=str(tmp_path / "cache"),
-            log_samples=True,
-            bootstrap_iters=0,
-        )
-
-    monkeypatch.setattr(model.scorer.engine, "run", killed)
-    with pytest.raises(UserError, match=r"vLLM stopped while it scored .*; its own lines in the log say why"):
-        evaluate(model)
-    model.scorer.engine.close()
-    again = in_vllm(folders["qwen-3"])
-    found = evaluate(again)
-    assert 0 < found["config"]["reward"]["conversations_scored"] < 2 * len(ROWS)
-    rewards = [float(answer[0][0]) for sample in found["samples"]["mine"] for answer in sample["resps"]]
-    conversations = [(row["prompt"], row[which]) for row in ROWS for which in ("chosen", "rejected")]
-    assert rewards == pytest.approx(hf.score(conversations), abs=1e-4)
-    again.scorer.engine.close()
-
-
 @pytest.mark.parametrize(
     ("options", "line"),
     [
+        # names of vLLM's own
+        *[
+            ({name: "x"}, f"found {name} in --model_args, expected")
+            for name in (
+                "runner", "convert", "model_impl", "tokenizer_mode", "tokenizer_revision", "model_weights", "config_format",
+                "hf_config_path", "code_revision", "ignore_patterns", "io_processor_plugin", "worker_extension_cls",
+                "data_parallel_rank", "enable_lora", "default_mm_loras",
+            )
+        ],
         ({"tensor_paralel_size": 2}, "which neither vllm-reward nor vLLM has, did you mean tensor_parallel_size"),
-        ({"max_model_len": 100}, "found max_model_len in --model_args, expected max_length in its place"),
-        ({"runner": "generate"}, "found runner in --model_args, expected it left out: vllm-reward sets it"),
-        ({"head_dtype": "half"}, "found head_dtype='half', expected model or float32"),
         ({"tensor_parallel_size": 3}, "vLLM .* could not start .* with .*tensor_parallel_size=3"),
     ],
-)
+    ids=str,
+)  # fmt: skip
 def test_options_that_it_refuses(folders, options, line):
     """One line each."""
     with pytest.raises(UserError, match=line) as caught:
         in_vllm(folders["llama-3.1"], **options)
     assert "\n" not in str(caught.value)
+
+
+def test_a_class_that_vllm_does_not_have(tmp_path):
+    """Known before the engine starts."""
+    config = transformers.HeliumConfig(
+        vocab_size=320, hidden_size=64, head_dim=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2,
+        num_key_value_heads=1, pad_token_id=2, num_labels=1,
+    )  # fmt: skip
+    transformers.HeliumForSequenceClassification(config).save_pretrained(tmp_path)
+    make_tokenizer().save_pretrained(tmp_path)
+    with pytest.raises(
+        UserError, match=r"found the class HeliumForSequenceClassification in .*, which vLLM does not have"
+    ):
+        in_vllm(tmp_path)
+
+
+def test_our_lists_name_options_of_vllm():
+    """Another release may have others."""
+    listed = {*vllm_options._OURS, *vllm_options._NO_MATTER}
+    assert listed <= {field.name for field in dataclasses.fields(AsyncEngineArgs)}

@@ -40,7 +40,7 @@ def _score(options: argparse.Namespace, output: Path, model_class: type, given: 
     from skywork_rb_plugin.commands.score.run import quiet, score_rows
     from skywork_rb_plugin.commands.score.source import open_source
     from skywork_rb_plugin.commands.score.windows import survey
-    from skywork_rb_plugin.servers.access import OtherModel
+    from skywork_rb_plugin.servers.access import AnotherModel
 
     source = open_source(options.data, options.config, options.split)
     first = [row.doc for row in islice(source.rows(0), _LOOKED_AT)]
@@ -70,7 +70,7 @@ def _score(options: argparse.Namespace, output: Path, model_class: type, given: 
         try:
             with quiet():
                 state = score_rows(model, source, reader, journal, output, before, total)
-        except OtherModel:
+        except AnotherModel:
             journal.disown()
             raise
         except UserError as error:
@@ -142,8 +142,7 @@ def _asked(options: argparse.Namespace, model_class: type, given: Mapping, colum
     from skywork_rb_plugin.models.options import shown
 
     # which device of a kind it is decides nothing, nor how a server is asked
-    nothing = getattr(model_class, "decides_nothing", {"device"})
-    decides = {name: value for name, value in given.items() if name not in nothing}
+    decides = {name: value for name, value in given.items() if name not in model_class.indifferent}
     return {
         "--model": options.model,
         "--model_args": shown(decides),
@@ -156,9 +155,12 @@ def _asked(options: argparse.Namespace, model_class: type, given: Mapping, colum
 
 def _found(model) -> dict[str, str]:
     """What of the model decides its scores, to the last bit where the machine is the same."""
-    if model.scorer.name == "server":
-        return model.fingerprint()
-    settings = {name.replace("_", " "): str(value) for name, value in model.scorer.settings().items()}
+    settings = {
+        name.replace("_", " "): str(value)
+        for name, value in model.scorer.settings().items()
+        if name not in model.indifferent
+    }
+    # of a server or an engine it is among the settings, or not known
     return {**model.fingerprint(), **settings, "kind of device": str(getattr(model.device, "type", None))}
 
 

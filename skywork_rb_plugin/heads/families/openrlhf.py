@@ -31,12 +31,12 @@ class OpenRLHF(ValueHead):
 
     def answers(self, checkpoint: Checkpoint) -> bool:
         """Whether its config is OpenRLHF's."""
-        others = has_any(checkpoint, f"{_prefix(checkpoint)}.0.", "v_head.", "regression_head.", "score_head.")
+        others = has_any(checkpoint, f"{head_prefix(checkpoint)}.0.", "v_head.", "regression_head.", "score_head.")
         return by_openrlhf(checkpoint) and not others
 
     def layers(self, checkpoint: Checkpoint) -> Layers:
         """One layer; new checkpoints have no bias."""
-        return read_layers(checkpoint, _prefix(checkpoint))
+        return read_layers(checkpoint, head_prefix(checkpoint))
 
     def reward(self, checkpoint: Checkpoint) -> Callable[[Sequence[Sequence[float]]], float]:
         """(r - mean) / std, where the config has `normalize_reward`.
@@ -55,5 +55,6 @@ class OpenRLHF(ValueHead):
         return lambda values: (only_value(values) - mean) / std
 
 
-def _prefix(checkpoint: Checkpoint) -> str:
+def head_prefix(checkpoint: Checkpoint) -> str:
+    """What the names of the layer's tensors begin with."""
     return checkpoint.setting("value_head_prefix") or "score"

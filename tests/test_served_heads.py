@@ -15,8 +15,8 @@ from value_checkpoints import MLP, checkpoint
 
 import skywork_rb_plugin as rb
 from skywork_rb_plugin import UserError
-from skywork_rb_plugin.models import api_head
-from skywork_rb_plugin.models.api_head import served_head
+from skywork_rb_plugin.models import served_heads
+from skywork_rb_plugin.models.served_heads import served_head
 
 PAIRS = [("Question?", f"answer {i} " * (i + 1)) for i in range(4)]
 
@@ -131,11 +131,11 @@ def test_a_head_that_is_not_known_is_said(folder, caplog, monkeypatch, tmp_path)
     assert "no config of it was found under org/tiny, which pretrained=… would bring" in caplog.text
     caplog.clear()
     strange = configured(make_model(tmp_path), architectures=["LlamaForRewards"])
-    listed, real = [], api_head.Path
-    monkeypatch.setattr(api_head, "Path", lambda path: SimpleNamespace(is_dir=lambda: False))  # as of the hub
-    monkeypatch.setattr(api_head.constants, "HF_HUB_OFFLINE", False)
+    listed, real = [], served_heads.Path
+    monkeypatch.setattr(served_heads, "Path", lambda path: SimpleNamespace(is_dir=lambda: False))  # as of the hub
+    monkeypatch.setattr(served_heads.constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(
-        api_head,
+        served_heads,
         "get_safetensors_metadata",
         lambda name, revision: listed.append(name) or SimpleNamespace(weight_map={"score.weight": "model.safetensors"}),
     )
@@ -145,7 +145,7 @@ def test_a_head_that_is_not_known_is_said(folder, caplog, monkeypatch, tmp_path)
     def fails(name, revision):
         raise OSError("no connection")
 
-    monkeypatch.setattr(api_head, "get_safetensors_metadata", fails)
+    monkeypatch.setattr(served_heads, "get_safetensors_metadata", fails)
     assert served_head(strange, None, False, "sglang", False).name is None
     assert "Which head the served model has is not known: conversations are sent" in caplog.text
     assert real(strange).is_dir()
