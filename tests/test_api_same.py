@@ -13,6 +13,7 @@ from test_api_reward import load, number
 
 from skywork_rb_plugin import APIReward, UserError, commands
 from skywork_rb_plugin.models import score_cache
+from skywork_rb_plugin.rendering.rendered import Rendered
 from skywork_rb_plugin.servers import connection
 from skywork_rb_plugin.servers.scale import IN_0_1, LOGITS, Scale, alike
 
@@ -64,6 +65,23 @@ def test_another_model_behind_a_silent_server(folder):
         after = load(served, tokenizer=folder).fingerprint()
     with pytest.raises(UserError, match="was made with sample of scores"):
         score_cache.claim({"skywork_rb_plugin:fingerprint": before}, after)
+
+
+@pytest.mark.parametrize("closes", [False, True])
+def test_no_score_is_taken_after_a_break(closes, folder):
+    """Of a server that was busy, or away, and is another model since."""
+
+    def broken(handler, content):
+        handler.close_connection = closes
+        return handler.answer(503, "busy") if swapped(handler, content) and not closes else content
+
+    with running(RewardServer(number)) as served:
+        model = load(served, tokenizer=folder, num_concurrent=1, batch_size=1)
+        texts = [f"<|user|>question {i}<|end|>" for i in range(9)]
+        served.fault = later(4, times(1, broken))
+        with pytest.raises(UserError, match="another model there than before"):
+            list(model.scorer.run(Rendered(model.renderer, texts)))
+        assert served.asked == 3 + 4 + 2
 
 
 def test_rounding_is_no_other_model(folder):
