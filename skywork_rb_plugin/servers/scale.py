@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 LOGITS, IN_0_1 = "logits", "in [0, 1]"
 # of the range of scores of different conversations, what a server's rounding may change
-_ROUNDING = 0.03
+_ROUNDING = 0.05
 
 
 class Scale:
