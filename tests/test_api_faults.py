@@ -184,7 +184,15 @@ def test_another_server_behind_the_address_is_noticed_at_once(tokenizer):
         assert len(kept.answered) == 6
 
 
-def test_ctrl_c_ends_at_once(tokenizer, caplog):
+@pytest.fixture
+def interruptible():
+    """A shell's background job ignores SIGINT, and so does what it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_ends_at_once(tokenizer, caplog, interruptible):
     """With requests under way; the log says what is left."""
     with running(RewardServer(number)) as served, caplog.at_level("WARNING", logger="lm_eval"):
         model = load(served, tokenizer, num_concurrent=2)

@@ -21,6 +21,7 @@ from lm_eval.tasks import TaskManager
 from skywork_rb_plugin import HFReward, PreferenceTask, UserError
 
 torch.set_num_threads(1)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so does what it starts
 folder = sys.argv[1]
 task = {"task": "mine", "class": PreferenceTask, "dataset_path": "json", "test_split": "train",
         "dataset_kwargs": {"data_files": folder + "/rows.jsonl"}, "metric_list": ["acc"]}
