@@ -189,6 +189,10 @@ FAULTS = {
     "tokens cut by the server": Fault(
         LINE, "is it started so that it cuts or adds tokens", changed(lambda c: c["usage"].update(prompt_tokens=1))
     ),
+    "tokens cut by SGLang": Fault(
+        LINE, "is it started so that it cuts or adds tokens", changed(lambda c: c[0]["meta_info"].update(prompt_tokens=1)),
+        server={"protocol": "sglang"},
+    ),
     "another protocol": Fault(LINE, "sglang: /classify gave status 400", when=LOADING, options={"protocol": "sglang"}),
     "a model that it does not have": Fault(LINE, "found model=big in --model_args, expected one that the server has: tiny",
                                            when=LOADING, options={"model": "big"}),
