@@ -124,6 +124,28 @@ def test_a_gateway_need_not_tell_anything(code, folder):
             gateway.server_close()
 
 
+class Starting(Handler):
+    """Behind a gateway, which has no server to ask yet."""
+
+    def do_GET(self):
+        """Something is told from the third time on."""
+        self.server.early -= 1
+        return self.answer(503, "starting") if self.server.early >= 0 else super().do_GET()
+
+
+def test_a_server_that_starts_is_asked_again(folder):
+    """What it runs is known then."""
+    gateway = ThreadingHTTPServer(("127.0.0.1", 0), Starting)
+    gateway.served, gateway.early, gateway.daemon_threads = RewardServer(number), 2, True
+    threading.Thread(target=gateway.serve_forever, args=(0.01,), daemon=True).start()
+    try:
+        gateway.served.url = f"http://127.0.0.1:{gateway.server_address[1]}"
+        assert load(gateway.served, tokenizer=folder, protocol="vllm-classify").identity()["root"] == "org/tiny"
+    finally:
+        gateway.shutdown()
+        gateway.server_close()
+
+
 def test_pauses(folder, monkeypatch):
     """A server's wish is no less than ours, and may be longer than an answer takes; quick failures are no hang."""
     with running(RewardServer(number)) as served:
