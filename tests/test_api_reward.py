@@ -43,11 +43,10 @@ def computed(folder):
     return score
 
 
-def load(served, **options):
+def load(served, pretrained=None, **options):
     """From Python."""
-    return rb.load(
-        options.pop("pretrained", None), model="api-reward", **{"base_url": served.url, "batch_size": 3, **options}
-    )
+    served.loading.clear()
+    return rb.load(pretrained, model="api-reward", **{"base_url": served.url, "batch_size": 3, **options})
 
 
 def expected(model, pairs):
@@ -82,7 +81,7 @@ def test_rewards_are_those_of_hf_reward(models, protocol, family):
     with running(RewardServer(computed(folder), protocol, tokenizer, length=LENGTH, root=folder)) as served:
         where = {"pretrained": folder, "max_length": LENGTH} if protocol == "openrlhf" else {}
         model = APIReward(base_url=f"{served.url}/v1", batch_size=3, **where)
-        assert model.reward_info()["head"] == f"of the server, by {protocol}"
+        assert model.reward_info()["head"] == f"classifier, of the server, by {protocol}"
         assert model.score(PAIRS) == pytest.approx(hf.score(PAIRS), abs=1e-5)
         assert max(len(one) for sent in served.sent for one in sent) == LENGTH
         assert all(one.count(0) == 1 for sent in served.sent[2:] for one in sent)  # the BOS
@@ -120,7 +119,7 @@ def test_an_older_vllm_has_another_name_for_the_switch(folder):
     with running(RewardServer(number, switch="activation")) as served:
         model = load(served, tokenizer=folder)
         assert model.score(PAIRS[:3]) == expected(model, PAIRS[:3])
-        assert model.identity()["scale"] == "logits"
+        assert model.scorer.settings()["scale"] == "logits"
 
 
 def test_a_sigmoid_is_said_and_never_undone(folder, caplog):
@@ -129,14 +128,15 @@ def test_a_sigmoid_is_said_and_never_undone(folder, caplog):
         served.score = number
         model = load(served, tokenizer=folder)
         assert "they are no logits" in caplog.text
-        assert model.identity()["scale"] == "in [0, 1]"
-        served.score = lambda ids: [40.0] * len(ids)
+        assert model.scorer.settings()["scale"] == "in [0, 1]"
+        served.score = lambda ids: number(ids) if len(ids) == 6 else [40.0] * len(ids)
         assert model.score([("Q", "x"), ("Q", "y")]) == [1.0, 1.0]
         assert "2 scores are exactly 0 or 1: the sigmoid of the server has no room for what they were" in caplog.text
         assert model.get_model_info()["reward"]["scores_saturated"] == 2
     caplog.clear()
     with running(RewardServer(lambda ids: [0.001 * len(one) for one in ids])) as served:
-        assert load(served, tokenizer=folder).identity()["scale"] == "logits"
+        model = load(served, tokenizer=folder)
+        assert model.scorer.settings()["scale"] == "logits"
     assert "no logits" not in caplog.text
 
 
@@ -174,31 +174,37 @@ def test_a_run_goes_on_where_the_server_died(folder, task_manager, tmp_path, mon
 
 
 def test_the_key_comes_from_the_environment_and_goes_nowhere(folder, monkeypatch, caplog):
-    """From the plugin's own variable alone, since any address gets it; a server that quotes it is not quoted."""
-    monkeypatch.setenv("REWARD_API_KEY", "sk-\u00fc")
-    with pytest.raises(UserError, match="found characters in REWARD_API_KEY that no key has"):
-        APIReward(base_url="http://localhost:1")
-    monkeypatch.setenv("REWARD_API_KEY", "sk-theirs\n")
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-other")
-    with running(RewardServer(number, key="sk-theirs")) as served, caplog.at_level("DEBUG", logger="lm_eval"):
-        load(served, tokenizer=folder)
-        monkeypatch.delenv("REWARD_API_KEY")
-        with pytest.raises(UserError, match=r"found status 401 .*\(none was found there\)"):
+    """Other programs' is not sent; a server that quotes it is not quoted, whatever it puts it into."""
+    monkeypatch.delenv("REWARD_API_KEY", raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-theirs")
+    with running(RewardServer(number, key="sk-ours")) as served, caplog.at_level("DEBUG", logger="lm_eval"):
+        with pytest.raises(UserError, match=r"found status 401 .*REWARD_API_KEY \(none was found there\)"):
             load(served, tokenizer=folder)
-        monkeypatch.setenv("REWARD_API_KEY", "sk-ours")
+        monkeypatch.setenv("REWARD_API_KEY", " sk-ours\n")
+        load(served, tokenizer=folder)
+        monkeypatch.setenv("REWARD_API_KEY", "sk-old")
         with pytest.raises(UserError, match=r"found status 401 .*\(the one in REWARD_API_KEY was sent\)"):
             load(served, tokenizer=folder)
         served.key = None
         served.fault = lambda handler, content: handler.answer(401, f"bad key {handler.headers['Authorization']}")
         with pytest.raises(UserError, match="with 'bad key Bearer …'"):
             load(served, tokenizer=folder)
-        for content in ('{"data": "%s"}', '{"model": "%s", "data": [{"index": 0, "probs": [1]}]}'):
-            served.fault = lambda handler, sent, content=content: handler.answer(
-                200, content % handler.headers["Authorization"]
+        served.fault, served.model = None, "sk-old"
+        with pytest.raises(UserError, match="expected one that the server has: …"):
+            APIReward(base_url=served.url, tokenizer=folder, model="tiny")
+        served.key, served.fault = None, lambda handler, content: {**content, "data": ["sk-old"]}
+        with pytest.raises(UserError, match=r"vllm-classify: .*\['…'\]"):
+            load(served, tokenizer=folder)
+        for sent, bare in (("Bearer sk-old", "sk-old"), ("Basic sk-old", "sk-old")):
+            monkeypatch.setenv("REWARD_API_KEY", sent)
+            served.fault = lambda handler, content, bare=bare: handler.answer(
+                400, f"{handler.headers['Authorization']} or {bare}"
             )
-            with pytest.raises(UserError, match="…") as error:
-                load(served, tokenizer=folder, protocol="vllm-classify")
-            assert "sk-" not in str(error.value)
+            with pytest.raises(UserError, match=f"400 with '(… or …|{sent.split()[0]} … or …)'"):
+                load(served, tokenizer=folder)
+        monkeypatch.setenv("REWARD_API_KEY", "sk-a\nsk-b")
+        with pytest.raises(UserError, match=r"a key in the environment variable REWARD_API_KEY that can't be sent"):
+            load(served, tokenizer=folder)
         for url in ("http://sk-in@x", "http://u:sk-in@x", "http://x?key=sk-in", "https://x/#sk-in"):
             with pytest.raises(UserError, match="expected the key in REWARD_API_KEY") as error:
                 load(served, base_url=url)
@@ -210,18 +216,16 @@ def test_what_a_server_takes_and_tells(folder, caplog):
     """A gateway that tells nothing, several models, scores for each token, a label, a length of nobody."""
     with running(RewardServer(number, silent=True)) as served:
         model = load(served, tokenizer=folder, max_length=100)
-        assert model.identity()["server"] == served.url
+        assert model.identity()["root"] == "None"
         named = APIReward(tokenizer=folder, base_url=served.url, model="tiny", max_length=100)
         assert named.identity()["model"] == "tiny"
         assert named.fingerprint() != model.fingerprint()
-    with running(RewardServer(number, "vllm-pooling", per_token=True)) as served:
-        by_token = load(served, tokenizer=folder, max_length=100)
-        assert by_token.score(PAIRS[:3]) == expected(by_token, PAIRS[:3])
-    with (
-        running(RewardServer(number, "vllm-pooling", per_token=True, labels=2)) as served,
-        pytest.raises(UserError, match="found 2 numbers for each token, expected one number for a conversation"),
-    ):
-        load(served, tokenizer=folder, label=1, max_length=100)
+    with running(RewardServer(number, "vllm-pooling", per_token=True, labels=2)) as served:
+        with pytest.raises(UserError, match="found 2 numbers for each token, as a process reward model gives"):
+            load(served, tokenizer=folder, label=1, max_length=100)
+        served.per_token = False
+        labelled = load(served, tokenizer=folder, label=1, max_length=100)
+        assert labelled.score(PAIRS[:3]) == [reward + 100 for reward in expected(labelled, PAIRS[:3])]
     with running(RewardServer(number, "openrlhf", make_tokenizer())) as served:
         with pytest.raises(UserError, match=r"found neither pretrained=… nor tokenizer=…"):
             load(served)

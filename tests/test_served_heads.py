@@ -1,130 +1,151 @@
-"""api-reward: what is known of the served checkpoint decides what is sent, and what is refused."""
+"""api-reward: each head gets from a server's model what hf-reward gives it, or a line that says it can't."""
 
 import json
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 import transformers
-from conftest import TEMPLATE, make_model, make_tokenizer, preference_task
-from lm_eval import simple_evaluate
-from servers.faults import later
+from conftest import TEMPLATE, make_model, make_tokenizer
+from servers.faults import changed
 from servers.stand_in import RewardServer, running
-from test_api_reward import LENGTH, PAIRS, computed, load, number
-from tiny_checkpoints import decoder, numbers, write
+from test_api_reward import load, number
+from value_checkpoints import MLP, checkpoint
 
 import skywork_rb_plugin as rb
-from skywork_rb_plugin import UserError, commands
+from skywork_rb_plugin import UserError
+from skywork_rb_plugin.models import served_heads
+from skywork_rb_plugin.models.served_heads import served_head
 
-ROWS = [{"prompt": f"Question {i}?", "chosen": f"answer {i}", "rejected": f"no {i}"} for i in range(12)]
-
-
-def checkpoint(folder, architecture, shapes, template=TEMPLATE):
-    """A tiny Qwen-2 with a head of some tensors."""
-    config, tensors = decoder("qwen2", architectures=[architecture], num_labels=shapes["score.weight"][0])
-    tensors |= {name: numbers(name, shape) for name, shape in shapes.items()}
-    return str(write(folder, config, tensors, make_tokenizer(template=template)))
+PAIRS = [("Question?", f"answer {i} " * (i + 1)) for i in range(4)]
 
 
-def sent_by(served, model):
-    """The token ids that score PAIRS."""
-    served.sent = []
-    model.score(PAIRS)
-    return sorted(tuple(one) for sent in served.sent for one in sent)
+def configured(folder, **settings):
+    """The folder with other values in its config.json; None takes one out."""
+    file = Path(folder) / "config.json"
+    config = {**json.loads(file.read_text()), **settings}
+    file.write_text(json.dumps({key: value for key, value in config.items() if value is not None}))
+    return str(folder)
 
 
-def test_a_checkpoint_of_openrlhf_ends_as_in_its_training(tmp_path):
-    """Without the template's last newline and with EOS, as hf-reward has it; by the folder that the server names."""
-    folder = checkpoint(tmp_path / "m", "RewardModel", {"score.weight": (1, 32)}, TEMPLATE + "{{ '\n' }}")
-    hf = rb.load(folder, device="cpu", max_length=LENGTH)
-    texts = list(hf.renderer.render_all(map(_messages, PAIRS)))
-    expected = sorted(tuple(hf.renderer.cut(ids)) for ids in hf.renderer.encode(texts))
-    assert all(text.endswith(hf.tokenizer.eos_token) for text in texts)
-    with running(RewardServer(number, root=folder, length=LENGTH)) as served:
-        assert sent_by(served, load(served)) == expected
-    with running(RewardServer(number, "openrlhf", make_tokenizer())) as served:
-        for options in ({"pretrained": folder}, {"tokenizer": folder}):
-            model = load(served, max_length=LENGTH, **options)
-            assert list(model.renderer.render_all(map(_messages, PAIRS))) == texts
+def at_the_end(folder):
+    """What a server computes: the layer `score` at the last token that it is sent, whatever token that is."""
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(
+        folder, attn_implementation="eager", num_labels=1
+    ).eval()
+
+    @torch.inference_mode()
+    def score(ids):
+        return [model.score(model.model(torch.tensor([one])).last_hidden_state[0, -1]).item() for one in ids]
+
+    return score
 
 
-def test_a_conversation_that_ends_in_pad_tokens_is_read_before_them(tmp_path):
-    """As in hf-reward: what follows the token that is read is not sent."""
-    pad = make_tokenizer().convert_tokens_to_ids("<|end|>")
-    folder = make_model(tmp_path / "m", "qwen-3", pad_token_id=pad)
-    hf = rb.load(folder, device="cpu", max_length=LENGTH)
-    with running(RewardServer(computed(folder), root=folder, length=LENGTH)) as served:
-        model = load(served)
+@pytest.mark.parametrize("protocol", ["openrlhf", "vllm-classify"])
+def test_a_checkpoint_of_openrlhf_ends_in_eos(protocol, tmp_path):
+    """Also where its template ends in a newline, as ChatML does."""
+    tokenizer = make_tokenizer(template=TEMPLATE.replace("<|end|>{% endfor %}", "<|end|>\n{% endfor %}"))
+    folder = make_model(tmp_path, tokenizer=tokenizer)
+    configured(folder, value_head_prefix="score", architectures=["LlamaForCausalLM"])
+    hf = rb.load(folder, device="cpu", attn_implementation="eager")
+    assert hf.head_name().startswith("openrlhf")
+    with running(RewardServer(at_the_end(folder), protocol, tokenizer, root=folder)) as served:
+        model = load(served, pretrained=folder)
         assert model.score(PAIRS) == pytest.approx(hf.score(PAIRS), abs=1e-5)
-        assert not any(one[-1] == pad for one in sent_by(served, model))
+        assert {one[-1] for sent in served.sent[1:] for one in sent} == {tokenizer.eos_token_id}
+        # without a config, what OpenRLHF's own server reads is taken to be trained so
+        assert load(served, tokenizer=folder).score(PAIRS) == model.score(PAIRS)
+        configured(folder, normalize_reward=True, mean=0.5, std=2.0)
+        if protocol == "openrlhf":
+            assert load(served, pretrained=folder).score(PAIRS) == model.score(PAIRS)
+        else:
+            with pytest.raises(UserError, match="with normalize_reward, which servers but OpenRLHF's own leave out"):
+                load(served)
 
 
-def test_a_head_that_no_server_reads_is_refused(tmp_path):
-    """One line that names the backend which does."""
-    folder = checkpoint(tmp_path / "m", "Qwen2ForTokenClassification", {"score.weight": (2, 32), "score.bias": (2,)})
-    with (
-        running(RewardServer(number, root=folder, length=LENGTH)) as served,
-        pytest.raises(UserError, match=r"read by the head token-classifier, .*; --model hf-reward reads it"),
+def test_what_ends_in_the_pad_token_is_read_before_it(tmp_path, caplog):
+    """As hf-reward does; where no config says which token it is, that is said."""
+    tokenizer = make_tokenizer(pad="<|end|>")
+    folder = make_model(tmp_path, tokenizer=tokenizer)
+    hf = rb.load(folder, device="cpu", attn_implementation="eager")
+    for protocol in ("sglang", "openrlhf"):
+        with running(RewardServer(at_the_end(folder), protocol, tokenizer, root=folder)) as served:
+            assert load(served, pretrained=folder).score(PAIRS) == pytest.approx(hf.score(PAIRS), abs=1e-5)
+            assert tokenizer.pad_token_id not in {one[-1] for sent in served.sent[1:] for one in sent}
+    assert "end in the pad token" not in caplog.text
+    with running(RewardServer(number)) as served:
+        load(served, tokenizer=folder)
+    assert "Conversations end in the pad token '<|end|>', at which the server reads them" in caplog.text
+
+
+def test_an_mlp_is_read_before_the_first_pad_token(tmp_path):
+    """By servers of token ids; OpenRLHF's has no such head."""
+    folder, _ = checkpoint(tmp_path / "mlp", MLP)
+    head = served_head(folder, None, False, "vllm-pooling", False)
+    assert (head.name, head.last([5, 6, head.pad_id, 7, 8])) == ("mlp", 1)
+    with pytest.raises(UserError, match=r"read by the head mlp, of which a server by openrlhf does not give"):
+        served_head(folder, None, False, "openrlhf", True)
+
+
+def test_other_heads_are_for_hf_reward(tmp_path, folder):
+    """Those that want tokens, marks or a format of their own, and what is no reward model at all."""
+    steps = configured(
+        make_model(tmp_path / "steps", "qwen-3"),
+        architectures=["Qwen3ForTokenClassification"],
+        id2label=None,
+        label2id=None,
+    )
+    grm, _ = checkpoint(tmp_path / "v", {"v_head.summary.weight": (1, 32), "v_head.summary.bias": (1,)})
+    policy = make_model(tmp_path / "policy", classifier=False)
+    for place, says in (
+        (steps, r"read by the head token-classifier, of which a server by .* expected --model hf-reward for it"),
+        (grm, r"read by the head v-head, .* expected --model hf-reward for it"),
+        (policy, "found no head that reads"),
     ):
-        load(served)
+        with running(RewardServer(number, root=place)) as served, pytest.raises(UserError, match=says):
+            load(served)
+    # an embedding model under the name of a classifier
+    wide = changed(lambda content: [one.update(probs=[0.5] * 768) for one in content["data"]])
+    with running(RewardServer(number, root=folder, fault=wide)) as served:
+        with pytest.raises(
+            UserError, match="found 768 numbers for each conversation, expected at most the 1 labels of"
+        ):
+            load(served, label=0)
+        # what is sent is checked by the model's own vocabulary
+        configured(tmp_path / "policy", vocab_size=4, architectures=["LlamaForSequenceClassification"])
+        with pytest.raises(UserError, match="expected less than 4, which"):
+            load(served, pretrained=policy)
 
 
-def test_a_server_of_which_nothing_is_known_is_said(models, caplog):
-    """Its checkpoint may want another format."""
+@pytest.fixture(scope="module")
+def folder(models):
+    """A classifier."""
+    return models["llama-3.1"]
+
+
+def test_a_head_that_is_not_known_is_said(folder, caplog, monkeypatch, tmp_path):
+    """Without a config, or with one of an unknown kind whose tensors can't be listed; no weights are fetched for that."""
     with running(RewardServer(number)) as served:
-        load(served, tokenizer=models["llama-3.1"])
-        assert "can't be looked at from here (org/tiny)" in caplog.text
-        caplog.clear()
-        load(served, pretrained=models["llama-3.1"])
-    assert "can't be looked at" not in caplog.text
+        assert load(served, tokenizer=folder).identity()["head"] == "None"
+    assert "no config of it was found under org/tiny, which pretrained=… would bring" in caplog.text
+    caplog.clear()
+    strange = configured(make_model(tmp_path), architectures=["LlamaForRewards"])
+    listed, real = [], served_heads.Path
+    monkeypatch.setattr(served_heads, "Path", lambda path: SimpleNamespace(is_dir=lambda: False))  # as of the hub
+    monkeypatch.setattr(served_heads.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(
+        served_heads,
+        "get_safetensors_metadata",
+        lambda name, revision: listed.append(name) or SimpleNamespace(weight_map={"score.weight": "model.safetensors"}),
+    )
+    assert served_head(strange, None, False, "sglang", False).name == "classifier"
+    assert listed == [strange]
 
+    def fails(name, revision):
+        raise OSError("no connection")
 
-def test_a_model_that_another_takes_the_place_of(models, task_manager, tmp_path):
-    """OpenRLHF's server names none: known by its answers; the run's cache is refused from then on."""
-    folder, cache = models["llama-3.1"], str(tmp_path / "cache")
-
-    def run(model):
-        task = preference_task(ROWS, tmp_path)
-        return simple_evaluate(model=model, tasks=[task], task_manager=task_manager, use_cache=cache, bootstrap_iters=0)
-
-    with running(RewardServer(number, "openrlhf", transformers.AutoTokenizer.from_pretrained(folder))) as served:
-        model, asked = load(served, pretrained=folder, num_concurrent=1, max_length=LENGTH), []
-
-        def changing(ids):
-            asked.append(1)
-            return [score + 5 * (len(asked) > 3) for score in number(ids)]
-
-        served.score = changing
-        with pytest.raises(UserError, match=r"found the score .* when this run began: .* is refused from now on"):
-            run(model)
-        served.score = number
-        with pytest.raises(UserError, match="was made with model of two models, since the server changed it"):
-            run(load(served, pretrained=folder, max_length=LENGTH))
-
-
-def test_the_score_command(models, tmp_path, monkeypatch, capsys):
-    """Begun again with other time-outs after the server failed, it asks for the rest."""
-    monkeypatch.chdir(tmp_path)
-    rows = [{"prompt": f"Question {i}?", "response": f"answer {i}"} for i in range(20)]
-    (tmp_path / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    options = {"pretrained": models["llama-3.1"], "num_concurrent": 1, "max_length": LENGTH}
-    with running(RewardServer(number)) as served:
-
-        def score(**more):
-            given = json.dumps({**options, "base_url": served.url, **more})
-            commands.run(
-                "score", ["--model", "api-reward", "--model_args", given, "--data", "data.jsonl", "-o", "o.jsonl"]
-            )
-
-        served.fault = later(8, lambda handler, content: handler.answer(400, "full"))
-        with pytest.raises(UserError, match="found status 400 with 'full'"):
-            score(max_retries=0)
-        served.fault, served.sent = None, []
-        score(max_retries=3, batch_size=2, timeout=20)
-        assert len([one for sent in served.sent for one in sent]) < 20 + 2 * 6 + 1
-    model_rows = [json.loads(line) for line in (tmp_path / "o.jsonl").read_text().splitlines()]
-    assert len(model_rows) == 20
-
-
-def _messages(pair):
-    prompt, response = pair
-    before = prompt if isinstance(prompt, list) else [{"role": "user", "content": prompt}]
-    return [*before, {"role": "assistant", "content": response}]
+    monkeypatch.setattr(served_heads, "get_safetensors_metadata", fails)
+    assert served_head(strange, None, False, "sglang", False).name is None
+    assert "Which head the served model has is not known: conversations are sent" in caplog.text
+    assert real(strange).is_dir()

@@ -47,9 +47,8 @@ def check_api_options(options: Mapping[str, object], known: Collection[str]) -> 
     check_rendering(given)
     for name in ("pretrained", "tokenizer", "model", "revision", "ca_cert_path"):
         if not isinstance(given.get(name, ""), str):
-            raise UserError(
-                f"found {name}={given[name]!r}, expected a name or a path; a model in memory is for hf-reward"
-            )
+            hint = "; a model in memory is for hf-reward" if name == "pretrained" else ""
+            raise UserError(f"found {name}={given[name]!r}, expected a name or a path, as text{hint}")
     for name in ("verify_certificate", "trust_remote_code"):
         if type(given.get(name, True)) is not bool:
             raise UserError(f"found {name}={given[name]}, expected True or False")

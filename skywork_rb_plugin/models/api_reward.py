@@ -1,11 +1,13 @@
 """api-reward: a reward model that another program serves over HTTP."""
 
 import inspect
+import json
 import logging
-import os
 from collections.abc import Mapping
 
 import transformers
+from transformers.utils import cached_file
+from transformers.utils.hub import extract_commit_hash
 
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.models import checkpoints, score_cache
@@ -42,14 +44,13 @@ class APIReward(RewardLM):
     The key that the server wants is read from REWARD_API_KEY in the environment.
 
     Args:
-        pretrained: hub name or folder of the served model, for its tokenizer and to see how its head is read; default: what
-            the server names.
+        pretrained: hub name or folder of the served model, for its tokenizer and its config; default: what the server names.
         base_url: the server's address, such as `http://localhost:8000`.
         protocol: `vllm-classify`, `vllm-pooling`, `sglang` or `openrlhf`; default: found out by asking the server.
         model: the model's name on the server; default: the one that it has.
         tokenizer: hub name or folder of a tokenizer, where it is not the one of `pretrained`.
-        revision: of the tokenizer.
-        trust_remote_code: whether code that comes with the tokenizer may run.
+        revision: of both.
+        trust_remote_code: whether code that comes with these may run.
         chat_template: a Jinja file, or the name of one of the tokenizer's templates; default: the tokenizer's own.
         chat_template_args: further arguments of the template.
         max_length: tokens; longer conversations are cut from the left, after the BOS; default: what the server takes.
@@ -63,13 +64,14 @@ class APIReward(RewardLM):
         ca_cert_path: the file of the authority that it is checked by; default: the system's.
 
     Raises:
-        UserError: there is no such server, it has no reward model, or the tokenizer can't be used.
+        UserError: there is no such server, it has no reward model or one that only hf-reward reads, or the tokenizer can't be
+            used.
     """
 
     indifferent = frozenset(
         {
             "device", "base_url", "batch_size", "num_concurrent", "max_retries", "timeout", "connect_timeout",
-            "verify_certificate", "ca_cert_path", "scores_saturated",
+            "verify_certificate", "ca_cert_path", "scale", "scores_saturated",
         }
     )  # fmt: skip
 
@@ -108,31 +110,40 @@ class APIReward(RewardLM):
         )
         with Connection(access) as connection:
             self._protocol, self._served = connection.start(find_protocol(connection, protocol, model)).result()
-        self._root, self._label, self._is_named = access.root, label, model is not None
+        self._root, self._label = access.root, label
         as_text = PROTOCOLS[self._protocol].as_text
-        name = tokenizer or pretrained or self._served.root
-        self._tokenizer_state = f"{name}, {checkpoints.revision_of(name, revision)}"
-        how = served_head(
-            pretrained or self._served.root, revision, trust_remote_code, plain(label), self._protocol, as_text
-        )
-        renderer = how.renderer(
-            (loaded := _tokenizer(name, revision, trust_remote_code)),
+        model_name = pretrained or self._served.root
+        head = served_head(model_name, revision, trust_remote_code, self._protocol, as_text)
+        name, self._head = tokenizer or model_name, head.name
+        loaded = _tokenizer(name, revision, trust_remote_code)
+        self._tokenizer_state = f"{name}, {checkpoints.revision_of(name, _commit(name, revision))}"
+        renderer = head.renderer(
+            loaded,
             chat_template,
             chat_template_args or {},
             self._length(max_length, PROTOCOLS[self._protocol].length, loaded.model_max_length),
             str(name),
         )
+        renderer.vocabulary = head.vocabulary
         self.renderer, probe = renderer, tried(renderer, _PROBES, chat_template)
+        ids = probe.encode(range(len(_PROBES)))
+        if head.name is None and {one[-1] for one in ids} == {loaded.pad_token_id}:
+            logger.warning(
+                "Conversations end in the pad token %r, at which the server reads them; transformers would read the token before "
+                "it if it is the config's too: compare a few rewards with hf-reward's.",
+                loaded.pad_token,
+            )  # fmt: skip
         size = _AUTO_BATCH if str(batch_size).startswith("auto") else int(batch_size)
-        self.scorer = ServedScorer(access, self._protocol, self._served, renderer, size, plain(label), how.last)
-        self.scorer.learn_scale(probe.texts, probe.encode(range(len(_PROBES))))
-        self._scale = self.scorer.scale.name
+        self.scorer = ServedScorer(
+            access, self._protocol, self._served, renderer, size, head.last, plain(label), head.labels
+        )
+        self.scorer.probe(probe.texts, ids)
         logger.info(
             "Rewards are those of %s at %s, asked by %s: %s.",
             self._served.model or "the model",
             self._root,
             self._protocol,
-            self._scale,
+            self.scorer.scale.name,
         )
         if as_text:
             logger.info(
@@ -174,39 +185,55 @@ class APIReward(RewardLM):
         try:
             super()._run(conversations, answer, counts, left, **bar)
         except AnotherModel as error:
-            score_cache.spoil(self._database, "of two models, since the server changed it in the middle of a run")
-            raise UserError(
-                f"{error}; some of this run's scores may be its: a score cache of it is refused from now on"
+            raise AnotherModel(
+                f"{error}; scores of this run may be of either: begin anew, with another --use_cache path or score's --overwrite"
             ) from error
         except ServerError as error:
             raise UserError(f"{error}; scores that came before {left}") from error
 
+    def loglikelihood(self, requests, disable_tqdm: bool = False) -> list[tuple[float, bool]]:
+        """As any model; a cache that scores of another model may have come into is no one's any more."""
+        try:
+            return super().loglikelihood(requests, disable_tqdm)
+        except AnotherModel:
+            if self._database is not None:
+                with score_cache.in_use(self._database):
+                    score_cache.disown(self._database)
+            raise
+
     # what it says of itself
 
     def identity(self) -> dict[str, str]:
-        """What decides a score beside rendering: what the server says it runs; of one that says nothing, its address."""
-        served = self._served
-        who = {"model": str(served.model), "root": str(served.root), **served.told}
-        # two machines may have other weights in folders of one name
-        if not self._is_named and (served.root is None or os.path.isabs(served.root)):
-            who["server"] = self._root
+        """What decides a score beside rendering: what the server says it runs, and scores by which it is known again."""
         return {
-            **who,
+            "model": str(self._served.model),
+            "root": str(self._served.root),
+            **self._served.told,
             "protocol": self._protocol,
-            "scale": self._scale,
+            "head": str(self._head),
             "label": str(self._label),
             "tokenizer": self._tokenizer_state,
+            score_cache.SAMPLE: json.dumps(self.scorer.probes),
         }
 
     def reward_info(self) -> dict[str, object]:
         """For the results file."""
         return {
             "checkpoint": self._served.root or self._served.model,
-            "head": f"of the server, by {self._protocol}",
+            "head": f"{self._head or 'not known'}, of the server, by {self._protocol}",
             "server": self._root,
             "served": {"model": self._served.model, **self._served.told},
             "tokenizer": self._tokenizer_state,
         }
+
+
+def _commit(name: str, revision: str | None) -> str | None:
+    """The hub's commit of a tokenizer where that is known, else what was asked for."""
+    quietly = {
+        f"_raise_exceptions_for_{what}": False for what in ("missing_entries", "gated_repo", "connection_errors")
+    }
+    file = cached_file(name, "tokenizer_config.json", revision=revision or "main", **quietly)
+    return extract_commit_hash(file and str(file), None) or revision
 
 
 def _tokenizer(name: str | None, revision: str | None, remote: bool) -> transformers.PreTrainedTokenizerBase:

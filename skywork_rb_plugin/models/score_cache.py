@@ -1,6 +1,7 @@
 """Keeps a score cache (`--use_cache`) to the model that filled it: the host's key knows nothing of the model."""
 
 import hashlib
+import json
 import logging
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
@@ -9,10 +10,14 @@ from contextlib import contextmanager
 from skywork_rb_plugin.conversations import Reward
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.rendering.prompted import Prompted
+from skywork_rb_plugin.servers.scale import alike
 
 _KEY = "skywork_rb_plugin:fingerprint"
 _RANKED = "skywork_rb_plugin:ranked tasks"
 _POLICY = "skywork_rb_plugin:policy"
+# the name, in a fingerprint, of scores by which a served model is known again: JSON numbers
+SAMPLE = "sample of scores"
+_MIXED = "of two models: another one answered in the middle of a run"
 # what a cache holds beside answers
 OWN_KEYS = frozenset({_KEY, _RANKED})
 
@@ -32,7 +37,7 @@ def claim(database: MutableMapping, fingerprint: Mapping[str, str]) -> None:
         return
     if not isinstance(stored, Mapping):
         raise UserError(_refusal(path, f"is of unknown origin (found {stored!r} for its model)"))
-    differing = [key for key in {**fingerprint, **stored} if fingerprint.get(key) != stored.get(key)]
+    differing = [key for key in {**fingerprint, **stored} if not same(key, stored.get(key), fingerprint.get(key))]
     if differing:
         key = differing[0]
         found = f"was made with {key} {stored.get(key)}, this run has {fingerprint.get(key)}"
@@ -41,10 +46,21 @@ def claim(database: MutableMapping, fingerprint: Mapping[str, str]) -> None:
         raise UserError(_refusal(path, found))
 
 
-def spoil(database: MutableMapping | None, why: str) -> None:
-    """Have a cache refused from now on: some of its scores may be another model's."""
-    if database is not None:
-        database[_KEY] = {"model": why}
+def same(name: str, before: str | None, now: str | None) -> bool:
+    """Whether an entry of a fingerprint is what it was; a sample of scores may differ by rounding."""
+    if name != SAMPLE or _MIXED in (before, now) or None in (before, now):
+        return before == now
+    return alike(json.loads(before), json.loads(now))
+
+
+def mixed(fingerprint: Mapping[str, str]) -> dict[str, str]:
+    """A fingerprint that is no model's, of scores that may be of two."""
+    return {**fingerprint, SAMPLE: _MIXED}
+
+
+def disown(database: MutableMapping) -> None:
+    """Mark a cache so that no run goes on from it."""
+    database[_KEY] = mixed(database[_KEY])
 
 
 @contextmanager

@@ -1,10 +1,12 @@
-"""What a server's checkpoint wants of a conversation, as far as it can be looked at from here."""
+"""What a served model's head wants of a conversation, told from the model's config, of which no weights are loaded."""
 
 import logging
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import transformers
+from huggingface_hub import constants, get_safetensors_metadata
 
 from skywork_rb_plugin.errors import UserError
 from skywork_rb_plugin.heads import plugins
@@ -12,95 +14,131 @@ from skywork_rb_plugin.heads.checkpoint import Checkpoint
 from skywork_rb_plugin.heads.families.classifier import Classifier
 from skywork_rb_plugin.heads.families.openrlhf import EndedByEos, OpenRLHF
 from skywork_rb_plugin.heads.families.value_heads import Mlp
-from skywork_rb_plugin.heads.pooling import pad_id_for_pooling, pooled_index
+from skywork_rb_plugin.heads.family import Family
+from skywork_rb_plugin.heads.pooling import before_first, pad_id_for_pooling, pooled_index
 from skywork_rb_plugin.models.reading import family_of
 from skywork_rb_plugin.rendering.as_text import TextRenderer
 from skywork_rb_plugin.rendering.renderer import Renderer
 
 logger = logging.getLogger(f"lm_eval.{__name__}")
 
-# whose reward is a number at the last token of the tokenizer's own template, as servers compute it
-_SERVED = (Classifier, OpenRLHF, Mlp)
+
+class _EndedText(TextRenderer, EndedByEos):
+    """Both."""
 
 
-class EndedText(EndedByEos, TextRenderer):
-    """The same for what takes texts."""
+# of families that servers compute: token ids and the pad token -> index of the token that is read
+_LAST: Mapping[type[Family], Callable[[Sequence[int], int | None], int]] = {
+    Classifier: pooled_index,
+    OpenRLHF: lambda ids, pad_id: len(ids) - 1,
+    Mlp: before_first,
+}
 
 
-class Served(NamedTuple):
-    """How conversations go to a server.
+@dataclass(frozen=True)
+class ServedHead:
+    """What is known of a served model.
 
     Attributes:
-        renderer: what makes them.
-        last: token ids -> index of the token that hf-reward reads, so that what follows it is left out.
+        name: the family's; None where no config was found.
+        renderer: makes its conversations.
+        read: where it reads them, by token ids and the pad token.
+        pad_id: what ends no conversation.
+        labels: how many it has.
+        vocabulary: how many token ids it knows.
     """
 
+    name: str | None
     renderer: type[Renderer]
-    last: Callable[[Sequence[int]], int]
+    read: Callable[[Sequence[int], int | None], int]
+    pad_id: int | None = None
+    labels: int | None = None
+    vocabulary: int | None = None
+
+    def last(self, ids: Sequence[int]) -> int:
+        """Index of the token that is read: nothing after it is sent."""
+        return self.read(ids, self.pad_id)
 
 
-def served_head(
-    name: str | None, revision: str | None, remote: bool, label: int | None, protocol: str, as_text: bool
-) -> Served:
-    """What the checkpoint that a server has wants.
+def served_head(name: str | None, revision: str | None, remote: bool, protocol: str, as_text: bool) -> ServedHead:
+    """What the head of a served model wants, as hf-reward gives it to the same checkpoint.
 
     Args:
-        name: the folder or hub name that it was loaded from, if it is known.
-        revision: of it on the hub.
-        remote: whether code that comes with it may run.
-        label: the user's.
-        protocol: by which it is asked.
+        name: hub name or folder of the model.
+        revision: of it.
+        remote: whether code that comes with its config may run.
+        protocol: of the server.
         as_text: whether that takes texts.
 
     Raises:
-        UserError: a server gives no reward of it, as of process models, or none for the conversation as it is sent.
+        UserError: it is no reward model, or no server computes its rewards.
     """
-    kind = _kind(name, revision, remote, label)
-    if kind is None:
+    of_openrlhf = protocol == "openrlhf"
+    config = _config(name, revision, remote)
+    family = (
+        None if config is None else _family(checkpoint := _Listed(name, config, name, files={"revision": revision}))
+    )
+    if family is None:
         logger.warning(
-            "What the server has loaded can't be looked at from here%s: it is taken for a reward model that is read at the last "
-            "token of its tokenizer's template%s. One that wants other tokens or another format gets wrong scores: pretrained=… "
-            "in --model_args names the checkpoint.",
-            f" ({name})" if name else "", ", ended by EOS as OpenRLHF trains" * (protocol == "openrlhf"),
+            "Which head the served model has is not known%s: conversations are sent as the chat template makes them and read at "
+            "their last token, as of a plain classifier; if it is another one, take --model hf-reward.",
+            "" if config else f", since no config of it was found{f' under {name}' if name else ''}, which pretrained=… would bring",
         )  # fmt: skip
-    ended = protocol == "openrlhf" if kind is None else isinstance(kind.family, OpenRLHF)
-    renderers = {
-        (True, True): EndedText,
-        (True, False): EndedByEos,
-        (False, True): TextRenderer,
-        (False, False): Renderer,
-    }
-    pad_id = (
-        pad_id_for_pooling(kind.config, None, None, "config") if kind and isinstance(kind.family, Classifier) else None
+        ended = of_openrlhf
+        return ServedHead(None, _renderer(ended, as_text), _LAST[OpenRLHF])
+    found = f"found {name} ({checkpoint.architecture}), read by the head {family.name}"
+    if type(family) not in _LAST or (of_openrlhf and isinstance(family, Mlp)):
+        raise UserError(
+            f"{found}, of which a server by {protocol} does not give what its authors compute, expected --model hf-reward for it"
+        )
+    if isinstance(family, OpenRLHF) and not of_openrlhf and checkpoint.setting("normalize_reward"):
+        raise UserError(
+            f"{found} with normalize_reward, which servers but OpenRLHF's own leave out, expected --model hf-reward for it"
+        )
+    return ServedHead(
+        family.name,
+        _renderer(isinstance(family, OpenRLHF), as_text),
+        _LAST[type(family)],
+        pad_id_for_pooling(config, None, None, "config"),
+        config.num_labels if isinstance(family, Classifier) else 1,
+        config.get_text_config().vocab_size,
     )
-    return Served(
-        renderers[ended, as_text], lambda ids: pooled_index(ids, pad_id) if pad_id is not None else len(ids) - 1
-    )
 
 
-class _Kind(NamedTuple):
-    family: object
-    config: transformers.PretrainedConfig
+def _renderer(ended: bool, as_text: bool) -> type[Renderer]:
+    if as_text:
+        return _EndedText if ended else TextRenderer
+    return EndedByEos if ended else Renderer
 
 
-def _kind(name: str | None, revision: str | None, remote: bool, label: int | None) -> _Kind | None:
-    """The family that answers to it; None where its config or its weights are not at hand."""
-    if name is None:
-        return None
+def _config(name: str | None, revision: str | None, remote: bool) -> transformers.PretrainedConfig | None:
+    """None where there is none: a server may name a folder on another machine, or a name of its own."""
     plugins.registered()  # families may bring configs of models that transformers does not know
     try:
-        config = transformers.AutoConfig.from_pretrained(name, revision=revision or "main", trust_remote_code=remote)
-        options = {} if label is None else {"label": label}
-        checkpoint = Checkpoint(name, config, name, options=options, files={"revision": revision})
-        if not checkpoint.names:
-            return None
+        return transformers.AutoConfig.from_pretrained(name, revision=revision or "main", trust_remote_code=remote)
     except Exception:
-        # transformers raises all kinds; the folder may be the server's own, or hold a tokenizer alone
+        # transformers raises all kinds
         return None
-    family = family_of(checkpoint, None).family
-    if type(family) not in _SERVED:
-        raise UserError(
-            f"found {name} ({checkpoint.architecture}) on the server, read by the head {family.name}, expected one that is read "
-            "at the last token of its tokenizer's own template, as a server does; --model hf-reward reads it"
-        )
-    return _Kind(family, config)
+
+
+def _family(checkpoint: Checkpoint) -> Family | None:
+    """None where none answers, and the names of its tensors can't be known."""
+    try:
+        return family_of(checkpoint, None).family
+    except UserError:
+        if checkpoint.names:
+            raise
+        return None
+
+
+class _Listed(Checkpoint):
+    """One of which no weight file is fetched: on the hub the files' headers tell the names of tensors."""
+
+    def _weights(self) -> Mapping[str, str]:
+        if Path(self.path).is_dir() or constants.HF_HUB_OFFLINE:
+            return super()._weights()
+        try:
+            return get_safetensors_metadata(self.path, revision=self.revision).weight_map
+        except Exception:
+            # of any kind, as where there are no such files
+            return {}

@@ -65,13 +65,14 @@ class EngineScorer:
         """Score all conversations, tokenizing some while others are computed."""
         reads: dict[int, list[int]] = {}
         lengths: dict[int, int] = {}
-        pieces = ((conversations.encode(piece), piece) for piece in chunks(conversations.texts, _CHARACTERS))
+        pieces = (
+            [i for i in piece if i not in conversations.done] for piece in chunks(conversations.texts, _CHARACTERS)
+        )
+        pieces = ((conversations.encode(piece), piece) for piece in pieces if piece)
 
         def prompts(encoded: Iterator) -> Iterator[tuple[int, Sequence[int]]]:
             for sequences, piece in encoded:
                 for ids, i in sorted(zip(sequences, piece, strict=True), key=lambda one: tuple(one[0])):
-                    if i in conversations.done:
-                        continue
                     reads[i], lengths[i] = self.head.reads(ids), len(ids)
                     yield i, ids[: max(reads[i]) + 1]
 

@@ -1,12 +1,15 @@
 """Where a server is and how it may be asked: checked options, and a key that nothing shows."""
 
+import logging
 import os
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from skywork_rb_plugin.errors import UserError
 
-# the environment variable that a key is taken from: one of its own, since it goes to any address that is given
+logger = logging.getLogger(f"lm_eval.{__name__}")
+
+# the environment variable that a key is taken from
 KEY = "REWARD_API_KEY"
 # ends of addresses as they are copied from other tools
 _ENDS = ("/v1/models", "/v1", "/classify", "/pooling", "/get_reward")
@@ -17,12 +20,12 @@ class ServerError(UserError):
     """The server can't be used, or can't any more; scores that it gave before hold."""
 
 
-class NoAnswer(ServerError):
-    """It does not answer, after all tries."""
+class Refused(ServerError):
+    """It will answer no other request either."""
 
 
-class AnotherModel(ServerError):
-    """It runs another model than before; scores that it gave meanwhile may be that one's."""
+class AnotherModel(Refused):
+    """It runs another model than before: scores that it gave meanwhile may be of either."""
 
 
 @dataclass(frozen=True)
@@ -44,36 +47,42 @@ class Access:
     max_retries: int = 5
     num_concurrent: int = 8
     certificates: bool | str = True
-    _key: str | None = field(default=None, repr=False)
+    _key: str = field(default="", repr=False)
 
     @classmethod
     def of(cls, base_url: str, **how) -> "Access":
         """The server at an address, with the key that the environment holds.
 
         Raises:
-            UserError: the address or the key is none.
+            UserError: the address is none, or the key can't be sent.
         """
-        key = os.environ.get(KEY, "").strip() or None
-        if key is not None and not (key.isascii() and key.isprintable()):
-            raise UserError(f"found characters in {KEY} that no key has (it is not shown), expected printable ASCII")
-        return cls(root_of(base_url), _key=key, **how)
+        root, key = root_of(base_url), os.environ.get(KEY, "").strip()
+        if not (key.isascii() and key.isprintable()):
+            raise UserError(
+                f"found a key in the environment variable {KEY} that can't be sent (it is not shown), expected one line of ASCII"
+            )
+        host = urlsplit(root).hostname
+        if key and root.startswith("http:") and host not in ("localhost", "::1") and not host.startswith("127."):
+            logger.warning("The key in %s goes to %s as it is, over http://, where others may read it.", KEY, root)
+        return cls(root, _key=key, **how)
 
     @property
     def headers(self) -> dict[str, str]:
         """What each request carries."""
-        if self._key is None:
+        key = self._key
+        if not key:
             return {}
-        return {"Authorization": self._key if self._key.startswith(("Basic ", "Bearer ")) else f"Bearer {self._key}"}
+        return {"Authorization": key if key.startswith(("Basic ", "Bearer ")) else f"Bearer {key}"}
 
     def key_in_words(self) -> str:
-        """Whether a key was sent."""
-        return "none was found there" if self._key is None else f"the one in {KEY} was sent"
+        """Whether one was sent."""
+        return f"the one in {KEY} was sent" if self._key else "none was found there"
 
-    def hidden(self, line: str) -> str:
-        """The line without the key."""
-        for secret in (self._key, self._key.partition(" ")[2]) if self._key else ():
-            line = line.replace(secret, "…") if secret else line
-        return line
+    def hidden(self, text: str) -> str:
+        """The text without the key."""
+        for secret in filter(None, (self._key, self._key.partition(" ")[2])):
+            text = text.replace(secret, "…")
+        return text
 
     def quoted(self, text: object) -> str:
         """What a server said, as part of a line: one line of limited length, without the key."""
@@ -92,20 +101,21 @@ def root_of(base_url: object) -> str:
         raise UserError(
             f"found {'no base_url=…' if not base_url else f'base_url={base_url!r}'} in --model_args, {expected}"
         )
+    base_url = base_url.strip()
     try:
         url = urlsplit(base_url)
         found = (url.scheme, url.hostname, url.port)
         (url.hostname or "").encode("idna")
-    except ValueError as error:  # UnicodeError is one
+    except ValueError as error:
         raise UserError(f"found a base_url that is no address ({error}), {expected}") from error
     if url.username or url.password or url.query or url.fragment or "@" in base_url:
         raise UserError(
             "found a user name, a password, a query or a fragment in base_url=… (it is not shown, since it may be a key; the "
             f"harness writes --model_args into its log and the results file); expected the key in {KEY} in the environment"
         )
-    if found[0] not in ("http", "https") or not found[1]:
+    if found[0] not in ("http", "https") or not found[1] or len(base_url.split()) > 1:
         raise UserError(f"found base_url={base_url}, {expected}")
-    root = base_url.strip().rstrip("/")
-    while (shorter := next((root.removesuffix(end) for end in _ENDS if root.endswith(end)), None)) is not None:
-        root = shorter.rstrip("/")
+    root = base_url.rstrip("/")
+    while end := next(filter(root.endswith, _ENDS), None):
+        root = root.removesuffix(end).rstrip("/")
     return root

@@ -20,9 +20,8 @@ async def find_protocol(connection: Connection, wanted: str | None, model: str |
     Raises:
         UserError: it speaks none of them, or has no such model; the line says what was tried.
     """
-    models = await connection.ask("/v1/models")
     tried = {}
-    for name in [wanted] if wanted else _candidates(models):
+    for name in [wanted] if wanted else _candidates(await connection.ask("/v1/models")):
         protocol = PROTOCOLS[name]
         try:
             served = await protocol.serves(connection.ask, model)

@@ -21,12 +21,23 @@ class Served:
         root: the folder or hub name that the model was loaded from.
         told: what else decides scores, in words.
         length: tokens that it takes.
+        names: all that the model goes by.
     """
 
     model: str | None = None
     root: str | None = None
     told: Mapping[str, str] = field(default_factory=dict)
     length: int | None = None
+    names: frozenset[str] = frozenset()
+
+    def differences(self, before: "Served") -> list[str]:
+        """What is said otherwise than before, in words; not what is left out."""
+        now, then = ({"model": one.model, "root": one.root, **one.told} for one in (self, before))
+        return [
+            f"{key} {now[key]}, not {then[key]}"
+            for key in now
+            if None not in (then.get(key), now[key]) and now[key] != then[key]
+        ]
 
 
 @dataclass(frozen=True)
@@ -76,7 +87,7 @@ class Protocol:
 def _vllm_body(inputs: Sequence[Input], model: str | None, activation: bool) -> dict:
     """Both names that releases have had for the switch; each ignores the one that it does not know."""
     named = {} if model is None else {"model": model}
-    return {**named, "input": list(map(list, inputs)), "use_activation": activation, "activation": activation}
+    return {**named, "input": inputs, "use_activation": activation, "activation": activation}
 
 
 def _vllm_answer(content: Mapping, key: str) -> Answer:
@@ -88,34 +99,27 @@ def _vllm_answer(content: Mapping, key: str) -> Answer:
     return Answer([entry[key] for entry in entries], content.get("model"), usage.get("prompt_tokens"))
 
 
-def _card(content: Mapping, wanted: str | None) -> Mapping:
-    """The entry of a model in the answer of `/v1/models`.
+async def _vllm_serves(ask: Ask, wanted: str | None) -> Served:
+    """A model may have several names, of which each answer has the first; adapters are models with a parent.
 
     Raises:
-        UserError: it is not there, or several are and none is wanted.
+        UserError: the model is not there, or there are several and none is wanted.
     """
-    cards = {card["id"]: card for card in content["data"]}
-    if wanted is None and len(cards) == 1:
-        return next(iter(cards.values()))
-    if wanted not in cards:
-        found = "no model=…" if wanted is None else f"model={wanted}"
-        raise UserError(f"found {found} in --model_args, expected one that the server has: {', '.join(cards)}")
-    return cards[wanted]
-
-
-async def _vllm_serves(ask: Ask, wanted: str | None) -> Served:
     models, version = await ask("/v1/models"), await ask("/version")
-    if models.status != 200:  # a gateway before it
+    listed = _of(models, "data")
+    cards = {card["id"]: card for card in listed if isinstance(card["id"], str)} if isinstance(listed, list) else {}
+    if not cards:  # a gateway before it
         return Served(wanted)
-    card = _card(models.content, wanted)
-    told = {"parent": card.get("parent"), "server": _of(version, "version") and f"vLLM {_of(version, 'version')}"}
-    root, length = card.get("root"), card.get("max_model_len")
-    return Served(
-        card["id"],
-        root if isinstance(root, str) else None,
-        _stated(told),
-        length if isinstance(length, int) and length > 0 else None,
-    )
+    of_one = len({(card.get("root"), card.get("parent")) for card in cards.values()}) == 1
+    if wanted not in cards and (wanted or not of_one):
+        found = f"model={wanted}" if wanted else "no model=…"
+        raise UserError(f"found {found} in --model_args, expected one that the server has: {', '.join(cards)}")
+    name = wanted or next(iter(cards))
+    card, told = cards[name], {"server": _of(version, "version") and f"vLLM {_of(version, 'version')}"}
+    root, parent = (card.get(key) or None if isinstance(card.get(key), str) else None for key in ("root", "parent"))
+    same = frozenset(one for one, other in cards.items() if (other.get("root"), other.get("parent")) == (root, parent))
+    length = next(filter(_is_length, (one.get("max_model_len") for one in (card, cards.get(parent, {})))), None)
+    return Served(name, root, _stated({"parent": parent, **told}), length, same | {name})
 
 
 # SGLang: python/sglang/srt/entrypoints/http_server.py (classify_request, get_model_info, get_server_info),
@@ -127,8 +131,8 @@ def _sglang_answer(content: Sequence[Mapping]) -> Answer:
     return Answer([entry["embedding"] for entry in content], tokens=None if None in counts else sum(counts))
 
 
-# of /server_info, what decides scores (python/sglang/srt/server_args.py)
-_SGLANG_TOLD = (
+# what it tells of the way in which it computes
+_SGLANG_SETTINGS = (
     "revision", "dtype", "quantization", "lora_paths", "json_model_override_args", "torchao_config", "kv_cache_dtype",
     "load_format",
 )  # fmt: skip
@@ -140,17 +144,19 @@ async def _sglang_serves(ask: Ask, wanted: str | None) -> Served:
         await _first(ask, "/model_info", "/get_model_info"),
         await _first(ask, "/server_info", "/get_server_info"),
     )
-    path, name = _of(model, "model_path"), _of(server, "served_model_name")
-    if wanted not in (None, path, name):
+    path, name = (
+        value if isinstance(value, str) else None
+        for value in (_of(model, "model_path"), _of(server, "served_model_name"))
+    )
+    if wanted not in (None, path, name) and (path or name):
         raise UserError(f"found model={wanted} in --model_args, expected what the server has: {name or path}")
-    told = {key: _of(server, key) for key in _SGLANG_TOLD}
+    told = {key: _of(server, key) for key in _SGLANG_SETTINGS}
     told |= {
         "weight_version": _of(model, "weight_version"),
         "server": _of(server, "version") and f"SGLang {_of(server, 'version')}",
     }
     longest = _of(server, "max_req_input_len")  # itself one too many
-    path = path if isinstance(path, str) else None
-    return Served(name or path, path, _stated(told), longest - 1 if isinstance(longest, int) else None)
+    return Served(name or path or wanted, path, _stated(told), longest - 1 if _is_length(longest) else None)
 
 
 # OpenRLHF: openrlhf/cli/serve_rm.py
@@ -169,11 +175,11 @@ PROTOCOLS = {
         "/pooling", _vllm_body, lambda content: _vllm_answer(content, "data"), _vllm_serves, owner="vllm", switches=True
     ),
     "sglang": Protocol(
-        "/classify", lambda inputs, model, activation: {"input_ids": list(map(list, inputs))}, _sglang_answer, _sglang_serves,
+        "/classify", lambda inputs, model, activation: {"input_ids": inputs}, _sglang_answer, _sglang_serves,
         owner="sglang",
     ),
     "openrlhf": Protocol(
-        "/get_reward", lambda inputs, model, activation: {"query": list(inputs)},
+        "/get_reward", lambda inputs, model, activation: {"query": inputs},
         lambda content: Answer([[reward] for reward in content["rewards"]]), _openrlhf_serves, as_text=True, length=2048,
     ),
 }  # fmt: skip
@@ -190,6 +196,10 @@ async def _first(ask: Ask, *paths: str) -> Reply:
 
 def _of(reply: Reply, key: str) -> object:
     return reply.content.get(key) if reply.status == 200 and isinstance(reply.content, Mapping) else None
+
+
+def _is_length(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 1
 
 
 def _stated(told: Mapping[str, object]) -> dict[str, str]:

@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 
 LOGITS, IN_0_1 = "logits", "in [0, 1]"
+# of the range of scores of different conversations, what a server's rounding may change
+_ROUNDING = 0.05
 
 
 class Scale:
@@ -24,17 +26,24 @@ class Scale:
 
         Args:
             raw: as they come, with the activation off where the server has a switch for it.
-            activated: of the same conversations, with the activation on; None where the server has no switch.
+            activated: of the same conversations, with a sigmoid on; None where the server has no switch for one.
         """
-        if _is_sigmoid(activated, raw) or any(score < 0 or score > 1 for score in raw):
+        outside = any(score < 0 or score > 1 for score in raw)
+        if outside or (activated and _apart(activated, list(map(_sigmoid, raw))) < _apart(activated, raw)):
             self.name, self.saturated = LOGITS, 0
         if self.name == IN_0_1:
             self.saturated += sum(score in (0, 1) for score in raw)
 
 
-def _is_sigmoid(activated: Sequence[float] | None, raw: Sequence[float]) -> bool:
-    """Whether the ones are nearer to a sigmoid of the others than to these: two answers to one question differ by rounding."""
-    if activated is None:
-        return False
-    sigmoids = [1 / (1 + math.exp(-max(min(score, 700), -700))) for score in raw]
-    return math.dist(activated, sigmoids) < math.dist(activated, raw)
+def alike(now: Sequence[float], before: Sequence[float]) -> bool:
+    """Whether scores of the same few different conversations are the same but for rounding."""
+    allowed = _ROUNDING * (max(before) - min(before))
+    return len(now) == len(before) and all(abs(a - b) <= allowed for a, b in zip(now, before, strict=True))
+
+
+def _apart(some: Sequence[float], others: Sequence[float]) -> float:
+    return sum(abs(a - b) for a, b in zip(some, others, strict=True))
+
+
+def _sigmoid(score: float) -> float:
+    return 1 / (1 + math.exp(-score))

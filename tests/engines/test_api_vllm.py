@@ -41,7 +41,7 @@ def server(folder, tmp_path_factory):
     log = tmp_path_factory.mktemp("server") / "log"
     command = [
         sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", folder, "--served-model-name", "tiny",
-        "--runner", "pooling", "--host", "127.0.0.1", "--port", str(port), "--dtype", "float32", "--enforce-eager",
+        "alias", "--runner", "pooling", "--host", "127.0.0.1", "--port", str(port), "--dtype", "float32", "--enforce-eager",
         "--max-model-len", str(LENGTH), "--api-key", "sk-secret",
     ]  # fmt: skip
     settings = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", **os.environ}
@@ -70,10 +70,12 @@ def test_rewards_are_those_of_hf_reward(folder, server, protocol, monkeypatch):
     hf = rb.load(folder, device="cpu", max_length=LENGTH)
     assert model.score(PAIRS) == pytest.approx(hf.score(PAIRS), abs=1e-4)
     assert model.renderer.max_length == LENGTH
-    assert model.reward_info()["head"] == f"of the server, by {protocol or 'vllm-classify'}"
-    assert model.identity()["scale"] == "logits"
+    assert model.reward_info()["head"] == f"classifier, of the server, by {protocol or 'vllm-classify'}"
+    assert model.scorer.settings()["scale"] == "logits"
+    assert model.fingerprint() == APIReward(base_url=server, protocol=protocol).fingerprint()
     assert model.identity()["root"] == folder
     assert model.identity()["model"] == "tiny"
+    assert APIReward(base_url=server, model="alias").score(PAIRS[:2]) == pytest.approx(model.score(PAIRS[:2]), abs=1e-4)
     assert model.identity()["server"].startswith("vLLM ")
 
 

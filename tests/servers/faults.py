@@ -140,6 +140,7 @@ FAULTS = {
     "slow": Fault(RIGHT, do=slow),
     "429 with Retry-After": Fault(RIGHT, do=times(1, status(429, Retry_After="0"))),
     "429 without": Fault(RIGHT, do=times(2, status(429))),
+    "429 that asks for less than a pause": Fault(RIGHT, do=times(4, status(429, Retry_After="0"))),
     "429 that asks for an hour": Fault(LINE, "asks to wait for 3600 s", status(429, Retry_After="3600")),
     "500 once": Fault(RIGHT, do=times(1, status(500, "oops"))),
     "500 each time": Fault(LINE, "found status 500 with 'oops' (2 tries in", status(500, "oops"), options=_QUICK),
@@ -171,6 +172,8 @@ FAULTS = {
     "fewer labels than label=": Fault(LINE, "expected more than label=3", when=LOADING, server={"labels": 3}, options={"label": 3}),
     "a key is wanted": Fault(LINE, "expected its key in the environment variable REWARD_API_KEY", when=LOADING, server={"key": "k"}),
     "401 in the middle": Fault(LINE, "found status 401", status(401, "expired")),
+    "a number too large": Fault(LINE, "OverflowError: int too large", score([10**400]), options={"num_concurrent": 1}),
+    "JSON too deep": Fault(LINE, "RecursionError", says("[" * 100_000), options={"num_concurrent": 1}),
     "403": Fault(LINE, "found status 403", status(403, "no access"), when=LOADING),
     "404 in the middle": Fault(LINE, "found status 404 with 'gone'", status(404, "gone")),
     "no path of a reward server": Fault(
@@ -186,6 +189,10 @@ FAULTS = {
     "tokens cut by the server": Fault(
         LINE, "is it started so that it cuts or adds tokens", changed(lambda c: c["usage"].update(prompt_tokens=1))
     ),
+    "tokens cut by SGLang": Fault(
+        LINE, "is it started so that it cuts or adds tokens", changed(lambda c: c[0]["meta_info"].update(prompt_tokens=1)),
+        server={"protocol": "sglang"},
+    ),
     "another protocol": Fault(LINE, "sglang: /classify gave status 400", when=LOADING, options={"protocol": "sglang"}),
     "a model that it does not have": Fault(LINE, "found model=big in --model_args, expected one that the server has: tiny",
                                            when=LOADING, options={"model": "big"}),
@@ -193,5 +200,5 @@ FAULTS = {
     "a sigmoid that can't be left out": Fault(
         RIGHT, "they are no logits", when=LOADING, server={"sigmoid": True, "switch": None}
     ),
-    "the same score for all": Fault(LINE, "found the score 1.0 for each of 6", when=LOADING, server={"score": lambda ids: [1.0] * len(ids)}),
+    "the same score for all": Fault(LINE, "found the scores [1.0] for 6 different", when=LOADING, server={"score": lambda ids: [1.0] * len(ids)}),
 }  # fmt: skip

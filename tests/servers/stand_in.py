@@ -18,8 +18,9 @@ class RewardServer:
         url: its address.
         fault: called with the handler and the right answer of each request for scores; returns what is answered, or None
             where it has answered by itself.
-        asked: how many requests for scores came.
+        asked: how many requests for scores came, but for those that only look whether it is the same model still.
         sent: the conversations of each, in the order that they came.
+        looked: how many came that only look.
         answered: conversations of right answers.
         activation: what the switch was set to, of each request.
     """
@@ -35,6 +36,17 @@ class RewardServer:
             assert hasattr(self, name), name
             setattr(self, name, value)
         self.asked, self.sent, self.answered, self.activation = 0, [], set(), []
+        self.looked, self.loading = 0, []
+
+    def only_looks(self, ids, body):
+        """Whether a request is what a model sent when it was loaded: six conversations, for vLLM once with each switch."""
+        ids, on = [tuple(one) for one in ids], body.get("activation", False)
+        if on and self.loading and self.loading[-1] == ids:
+            return False  # the second of the loading
+        if len(ids) == 6 and ids in self.loading:
+            return True
+        self.loading.append(ids)
+        return False
 
     # what it says
 
@@ -88,7 +100,6 @@ class RewardServer:
         if body.get("model", self.model) != self.model:
             return 404, f'{{"error":{{"message":"The model `{body["model"]}` does not exist.","code":404}}}}'
         activation = body.get(self.switch, True)  # what it does not know is ignored
-        self.activation.append(activation)
         rows = self.scores(ids, activation)
         entries = [
             {"index": i, "label": "LABEL_0", "probs": row, "num_classes": len(row)}
@@ -141,7 +152,12 @@ class Handler(BaseHTTPRequestHandler):
         ids, content = served.post(body)
         if isinstance(ids, int):
             return self.answer(ids, content)
+        if served.only_looks(ids, body):
+            served.looked += 1
+            return self.answer(200, content)
         served.asked += 1
+        if served.protocol.startswith("vllm"):
+            served.activation.append(body.get(served.switch, True))
         served.sent.append([tuple(one) for one in ids])
         right = json.dumps(content)
         if served.fault:

@@ -40,6 +40,7 @@ def _score(options: argparse.Namespace, output: Path, model_class: type, given: 
     from skywork_rb_plugin.commands.score.run import quiet, score_rows
     from skywork_rb_plugin.commands.score.source import open_source
     from skywork_rb_plugin.commands.score.windows import survey
+    from skywork_rb_plugin.servers.access import AnotherModel
 
     source = open_source(options.data, options.config, options.split)
     first = [row.doc for row in islice(source.rows(0), _LOOKED_AT)]
@@ -54,7 +55,7 @@ def _score(options: argparse.Namespace, output: Path, model_class: type, given: 
             f"found {output}, which this command did not make (no {journal.path} beside it); give another -o, or --overwrite to "
             "replace it"
         )
-    journal.claim(_asked(options, given, reader.described))
+    journal.claim(_asked(options, model_class, given, reader.described))
     total, before = survey(source, reader, options.limit, journal.state.rows)
     journal.check_data(options.data, before, total)
     journal.check_output()
@@ -69,6 +70,9 @@ def _score(options: argparse.Namespace, output: Path, model_class: type, given: 
         try:
             with quiet():
                 state = score_rows(model, source, reader, journal, output, before, total)
+        except AnotherModel:
+            journal.disown()
+            raise
         except UserError as error:
             raise UserError(f"{error}; {_left(journal, output, total)}; {_how_to_go_on(options)}") from error
     except KeyboardInterrupt:
@@ -133,13 +137,12 @@ def _model_of(options: argparse.Namespace) -> tuple[type, dict]:
     return model_class, given
 
 
-def _asked(options: argparse.Namespace, given: Mapping, columns: str) -> dict[str, str]:
+def _asked(options: argparse.Namespace, model_class: type, given: Mapping, columns: str) -> dict[str, str]:
     """What of the command decides the output, known before a model is loaded."""
-    from skywork_rb_plugin.models.loading import class_of
     from skywork_rb_plugin.models.options import shown
 
-    # which device of a kind it is decides nothing
-    decides = {name: value for name, value in given.items() if name not in class_of(options.model).indifferent}
+    # which device of a kind it is decides nothing, nor how a server is asked
+    decides = {name: value for name, value in given.items() if name not in model_class.indifferent}
     return {
         "--model": options.model,
         "--model_args": shown(decides),

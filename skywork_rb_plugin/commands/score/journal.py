@@ -14,7 +14,7 @@ from pathlib import Path
 
 from skywork_rb_plugin.commands.score.windows import Passed
 from skywork_rb_plugin.errors import UserError
-from skywork_rb_plugin.models.score_cache import text_hash
+from skywork_rb_plugin.models.score_cache import mixed, same, text_hash
 from skywork_rb_plugin.scoring.progress import Counts
 
 
@@ -91,12 +91,17 @@ class Journal:
             UserError: others did; says what differs.
         """
         for name, value in made_by.items():
-            if (found := self.made_by.get(name, value)) != value:
+            if not same(name, found := self.made_by.get(name, value), value):
                 raise UserError(
                     f"{self._output} was made with {name} {found}, this run has {value}; give another -o, or --overwrite to "
                     "begin anew"
                 )
-        self.made_by |= made_by
+        self.made_by = {**made_by, **self.made_by}
+
+    def disown(self) -> None:
+        """Mark the output as made by two models, so that no run goes on from it."""
+        self.made_by = mixed(self.made_by)
+        self.advance(self.state)
 
     def check_data(self, origin: str, before: Passed, whole: Passed) -> None:
         """Check that the data is what the output was made of; rows that are not in it may have changed.
