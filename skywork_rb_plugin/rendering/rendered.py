@@ -30,11 +30,6 @@ class Rendered:
         self.texts, self.done, self._renderer = texts, done, renderer
         self.tokens, self.lost = [0] * len(texts), [0] * len(texts)
 
-    @property
-    def truncated(self) -> int:
-        """How many conversations were longer than the model's length."""
-        return sum(map(bool, self.lost))
-
     def encode(self, indices: Sequence[int]) -> list[Sequence[int]]:
         """Token ids of the conversations at these indices, cut to the model's length.
 
